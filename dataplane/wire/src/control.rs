@@ -24,6 +24,14 @@ pub struct Request {
     pub op: Op,
 }
 
+impl Request {
+    /// Whether its sender wants events from now on.
+    #[must_use]
+    pub fn subscribes(&self) -> bool {
+        matches!(self.op, Op::Hello { protocol: PROTOCOL, .. })
+    }
+}
+
 /// Everything that junctiond may ask of jnetd.
 #[derive(Debug, Deserialize)]
 #[serde(tag = "op", rename_all = "snake_case")]
