@@ -1,0 +1,1 @@
+"""The host daemon: sandboxes, images, addresses and the data plane of one machine."""

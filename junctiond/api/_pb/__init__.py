@@ -1,0 +1,1 @@
+"""Generated from host.proto; do not edit (python -m junctiond.api.generate)."""

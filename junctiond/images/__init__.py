@@ -1,0 +1,1 @@
+"""OCI images: pulled or imported, unpacked once, shared by all replicas."""

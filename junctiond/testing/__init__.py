@@ -1,0 +1,1 @@
+"""Fakes that other packages test against."""
