@@ -1,0 +1,3 @@
+module junctiond/loadclient
+
+go 1.22
