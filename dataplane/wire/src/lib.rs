@@ -4,3 +4,10 @@
 
 pub mod attach;
 pub mod control;
+pub mod names;
+pub mod notify;
+pub mod sockaddr;
+
+/// Lowest descriptor number at which the supervisor injects datagram sockets into a guest. The sandbox's
+/// filter sends `sendmsg` and its relatives on such numbers to the supervisor, because it cannot see `msg_name`.
+pub const UDP_FD_BASE: u32 = 512;
