@@ -28,7 +28,13 @@ impl Request {
     /// Whether its sender wants events from now on.
     #[must_use]
     pub fn subscribes(&self) -> bool {
-        matches!(self.op, Op::Hello { protocol: PROTOCOL, .. })
+        matches!(
+            self.op,
+            Op::Hello {
+                protocol: PROTOCOL,
+                ..
+            }
+        )
     }
 }
 
