@@ -1,0 +1,117 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from loadtests import goals, record
+from loadtests.machine import CpuTimes, Machine
+
+MACHINE = Machine(
+    cpu="test",
+    cores=2,
+    memory_mib=1024,
+    kernel="6.1",
+    os="Debian",
+    cgroup="v2",
+    placement="nothing pinned",
+    generators="wrk",
+    steal_share=0.0,
+    idle_share=0.5,
+    load_1m=0.1,
+)
+PROVENANCE = record.Provenance("0123456789ab", MACHINE, "2026-01-02T03:04:05+00:00")
+
+
+def make(value: float = 150, figure: str = "latency_us_p50") -> record.Record:
+    return record.make(
+        "warm",
+        figure,
+        "us",
+        [value, value + 1, value - 1],
+        PROVENANCE,
+        baseline="bare",
+        baseline_values=[50, 51, 49],
+    )
+
+
+def test_make_takes_medians_and_looks_the_goal_up() -> None:
+    made = make()
+    assert (made.value, made.baseline_value, made.rounds) == (150, 50, 3)
+    assert made.ratio == pytest.approx(3, rel=0.02)
+    assert (made.goal, made.met) == ("< 200 us", True)
+    assert make(value=200).met is False
+
+
+def test_make_without_goal_or_baseline() -> None:
+    made = record.make("warm", "latency_us_p90", "us", [1], PROVENANCE)
+    assert (made.baseline, made.baseline_value, made.ratio) == (None, None, None)
+    assert (made.goal, made.met) == (None, None)
+
+
+def test_a_ratio_goal_that_was_not_measured_is_no_verdict() -> None:
+    assert record.make("warm", "rps_c8", "1/s", [1000], PROVENANCE, baseline="bare").goal is None
+
+
+def test_ratio_goal() -> None:
+    made = record.make(
+        "warm", "rps_c8", "1/s", [40, 30], PROVENANCE, baseline="bare", baseline_values=[90, 90]
+    )
+    assert (made.goal, made.met) == (">= 0.333 x bare", True)
+
+
+def test_file_keeps_the_newest_of_each_figure(tmp_path: Path) -> None:
+    path = tmp_path / "results" / "latest.json"
+    record.append([make(), make(figure="latency_us_p99")], path)
+    record.append([make(value=99)], path)
+    found = record.load(path)
+    assert [(one.figure, one.value) for one in found] == [("latency_us_p50", 99), ("latency_us_p99", 150)]
+    assert list(json.loads(path.read_text())["records"][0]) == [
+        *("benchmark", "figure", "unit", "value", "baseline", "baseline_value", "ratio", "goal"),
+        *("met", "rounds", "commit", "machine", "time"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "complaint"),
+    [
+        ('"schema": 1', '"schema": 2', "schema 2"),
+        ('"rounds": 3', '"rounds": "3"', "rounds"),
+        ('"rounds": 3', '"rounds": 0', "rounds must be"),
+        ('"unit": "us"', '"unit": "us", "extra": 1', "extra"),
+        ('"met": true', '"met": null', "goal and met"),
+        ('"baseline": "bare"', '"baseline": null', "named baseline"),
+        ("2026-01-02T03", "yesterday", "yesterday"),
+        ('"records"', '"recods"', "recods"),
+    ],
+)
+def test_file_that_breaks_the_schema_is_refused_and_kept(
+    tmp_path: Path, old: str, new: str, complaint: str
+) -> None:
+    path = tmp_path / "latest.json"
+    record.append([make()], path)
+    broken = path.read_text().replace(old, new)
+    path.write_text(broken)
+    with pytest.raises(ValueError, match=complaint):
+        record.append([make()], path)
+    assert path.read_text() == broken
+
+
+def test_committed_results_keep_the_schema() -> None:
+    assert all(one.rounds >= 1 for one in record.load())
+
+
+def test_specification_lists_every_goal() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "specification.md").read_text()
+    rows = [row for row in text.splitlines() if row.startswith("|")]
+    for goal in goals.GOALS:
+        mention = f"`{goal.benchmark}/{goal.figure}`"
+        found = [row for row in rows if mention in row]
+        assert found, f"docs/specification.md lacks a row with {mention}"
+        assert any(f"`{goal}`" in row for row in found), f"{mention} there has another goal than {goal}"
+
+
+def test_cpu_times() -> None:
+    earlier = CpuTimes.parse("cpu  100 0 50 800 10 0 5 35 0 0\ncpu0 1 2 3\n")
+    later = CpuTimes.parse("cpu  150 0 50 840 10 0 5 45 0 0\n")
+    assert later.shares_since(earlier) == (0.1, 0.4)
+    assert earlier.shares_since(earlier) == (0, 0)
