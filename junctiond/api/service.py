@@ -75,9 +75,7 @@ def _unary(method: Method) -> Method:
 
 def _stream(method: Stream) -> Stream:
     @functools.wraps(method)
-    async def guarded(
-        self: "HostService", request: Any, context: Context
-    ) -> AsyncIterator[Any]:
+    async def guarded(self: "HostService", request: Any, context: Context) -> AsyncIterator[Any]:
         # Headers first: a client that follows a quiet log must see at once that the call was accepted.
         await context.send_initial_metadata(())
         try:
@@ -147,9 +145,7 @@ class HostService(rpc.HostServicer):
         return codec.encode_stats(await self._host.stats())
 
     @_stream
-    async def Logs(
-        self, request: pb.LogsRequest, context: Context
-    ) -> AsyncIterator[pb.LogRecord]:
+    async def Logs(self, request: pb.LogsRequest, context: Context) -> AsyncIterator[pb.LogRecord]:
         async for record in self._host.logs(codec.decode_log_query(request)):
             yield codec.encode_log_record(record)
 
@@ -165,9 +161,7 @@ class HostService(rpc.HostServicer):
         return codec.encode_namespace(await self._host.create_namespace(namespace))
 
     @_unary
-    async def GetNamespace(
-        self, request: pb.GetNamespaceRequest, context: Context
-    ) -> pb.Namespace:
+    async def GetNamespace(self, request: pb.GetNamespaceRequest, context: Context) -> pb.Namespace:
         return codec.encode_namespace(await self._host.get_namespace(request.name))
 
     @_unary
@@ -193,9 +187,7 @@ class HostService(rpc.HostServicer):
         )
 
     @_unary
-    async def PutSecret(
-        self, request: pb.PutSecretRequest, context: Context
-    ) -> pb.PutSecretReply:
+    async def PutSecret(self, request: pb.PutSecretRequest, context: Context) -> pb.PutSecretReply:
         created = await self._host.put_secret(request.name, _namespace(request), request.value)
         return pb.PutSecretReply(created=created)
 

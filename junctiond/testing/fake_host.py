@@ -78,9 +78,7 @@ class FakeHost:
     async def create(self, deployment: Deployment) -> Function:
         key = self._check(deployment)
         if key in self._functions:
-            raise HostError(
-                Reason.FUNCTION_EXISTS, f"function {key[1]}.{key[0]} already exists"
-            )
+            raise HostError(Reason.FUNCTION_EXISTS, f"function {key[1]}.{key[0]} already exists")
         return self._put(Function(deployment, 1, 1, self.now_ns, 1))
 
     async def update(self, deployment: Deployment) -> Function:
@@ -103,7 +101,9 @@ class FakeHost:
         found = self._require(name, namespace)
         if replicas < 1:
             raise HostError(Reason.LIMITS_INVALID, "replicas must be at least 1; stop scales to 0")
-        return self._put(replace(found, replicas=replicas, replicas_available=replicas, last_error=""))
+        return self._put(
+            replace(found, replicas=replicas, replicas_available=replicas, last_error="")
+        )
 
     async def stop(self, name: str, namespace: str) -> Function:
         self._maybe_fail()
@@ -242,7 +242,9 @@ class FakeHost:
         for secret in deployment.secrets:
             if (deployment.namespace, secret) not in self.secret_values:
                 raise HostError(Reason.SECRET_UNKNOWN, f"unable to find secret: {secret}")
-        if not deployment.image or (self.images is not None and deployment.image not in self.images):
+        if not deployment.image or (
+            self.images is not None and deployment.image not in self.images
+        ):
             raise HostError(Reason.IMAGE_UNKNOWN, f"unable to pull image {deployment.image!r}")
         return deployment.namespace, deployment.name
 

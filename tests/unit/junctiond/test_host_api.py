@@ -68,7 +68,9 @@ async def test_errors_carry_reason_message_and_retryable(pair: tuple[FakeHost, H
     assert caught.value.retryable
 
 
-async def test_an_unexpected_error_does_not_leak_its_text(pair: tuple[FakeHost, HostClient]) -> None:
+async def test_an_unexpected_error_does_not_leak_its_text(
+    pair: tuple[FakeHost, HostClient],
+) -> None:
     host, client = pair
     host.fail_next = RuntimeError("password is hunter2")  # type: ignore[assignment]
     with pytest.raises(HostError) as caught:
