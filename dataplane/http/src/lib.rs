@@ -1,1 +1,54 @@
-//! Skeleton.
+//! HTTP/1.1 without input or output: heads as views over a buffer, bodies as state machines.
+//!
+//! A caller brings bytes as they arrive and asks what they mean; nothing here reads, writes, waits
+//! or looks at a clock. What two servers could read differently is refused (RFC 9112, sections 3
+//! to 7 and 11.2): that is what request smuggling lives on.
+//!
+//! ```
+//! use jd_http::{HeadScan, Limits, RequestHead, header_space};
+//! let bytes = b"GET /function/aes HTTP/1.1\r\nHost: gateway\r\n\r\n";
+//! let mut scan = HeadScan::request();
+//! let length = scan.advance(bytes, &Limits::default()).unwrap().expect("complete");
+//! let mut space = header_space();
+//! let head = RequestHead::parse(&bytes[..length], &mut space).unwrap();
+//! assert_eq!((head.target, head.keep_alive), ("/function/aes", true));
+//! ```
+
+mod body;
+mod chunked;
+mod emit;
+mod error;
+mod field;
+mod framing;
+mod fuzz;
+mod request;
+mod response;
+mod scan;
+mod trailer;
+
+pub use body::{BodyDecoder, Taken};
+pub use emit::{copy_fields, push_chunk_head, push_decimal, push_field, CHUNK_END, LAST_CHUNK};
+pub use error::HttpError;
+pub use field::{has_token, Field};
+pub use framing::Framing;
+pub use fuzz::fuzz_one;
+pub use request::{Method, RequestHead, Version};
+pub use response::ResponseHead;
+pub use scan::{HeadScan, Limits};
+
+/// Headers that fit the space a caller keeps on its stack; a head with more costs an allocation.
+pub const HEADERS_INLINE: usize = 64;
+
+/// Most headers of one head. Both bounds hold: this one and the bytes of [`Limits::head_bytes_max`].
+pub const HEADERS_MAX: usize = 4096;
+
+/// Room for the headers of one head.
+pub type HeaderSpace<'b> = [std::mem::MaybeUninit<httparse::Header<'b>>; HEADERS_INLINE];
+
+/// Empty room for the headers of one head.
+#[must_use]
+pub fn header_space<'b>() -> HeaderSpace<'b> {
+    [const { std::mem::MaybeUninit::uninit() }; HEADERS_INLINE]
+}
+
+pub use httparse::Header;

@@ -1,0 +1,83 @@
+//! Writes heads and chunks straight into an output buffer.
+
+use httparse::Header;
+
+use crate::field::Field;
+
+/// What follows the data of a chunk.
+pub const CHUNK_END: &[u8] = b"\r\n";
+
+/// The last chunk, without trailers.
+pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+
+/// Appends `name: value` and the line's end. The value must come from a parsed head or from the platform:
+/// it is not looked at again.
+pub fn push_field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
+    debug_assert!(
+        !value.contains(&b'\n'),
+        "a value with a line end would be two headers"
+    );
+    out.reserve(name.len() + value.len() + 4);
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Appends the headers that `keep` wants.
+pub fn copy_fields<'s, 'b: 's>(
+    out: &mut Vec<u8>,
+    fields: impl Iterator<Item = (Field, &'s Header<'b>)>,
+    mut keep: impl FnMut(Field) -> bool,
+) {
+    for (field, header) in fields {
+        if keep(field) {
+            push_field(out, header.name, header.value);
+        }
+    }
+}
+
+/// Appends a number in decimal.
+pub fn push_decimal(out: &mut Vec<u8>, mut number: u64) {
+    let mut digits = [0u8; 20];
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        // The remainder of a division by ten fits any integer.
+        digits[at] = b'0' + u8::try_from(number % 10).unwrap_or(0);
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[at..]);
+}
+
+/// Appends the line before the data of a chunk of `length` bytes, which is not 0.
+pub fn push_chunk_head(out: &mut Vec<u8>, length: usize) {
+    debug_assert!(length > 0, "a chunk of no bytes would end the body");
+    let digits = (usize::BITS - length.leading_zeros()).div_ceil(4);
+    for place in (0..digits).rev() {
+        out.push(b"0123456789abcdef"[length >> (place * 4) & 15]);
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_written_like_the_formatter_does() {
+        for number in [0, 7, 10, 999, 1_000_000, u64::MAX] {
+            let mut out = Vec::new();
+            push_decimal(&mut out, number);
+            assert_eq!(out, number.to_string().as_bytes());
+        }
+        for length in [1, 15, 16, 255, 256, 65_536, usize::MAX] {
+            let mut out = Vec::new();
+            push_chunk_head(&mut out, length);
+            assert_eq!(out, format!("{length:x}\r\n").as_bytes());
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! Field names that change how a message is handled, and the lists inside their values.
+
+/// A header name, as far as a proxy cares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Field {
+    /// `Accept`
+    Accept,
+    /// `Connection`
+    Connection,
+    /// `Content-Length`
+    ContentLength,
+    /// `Expect`
+    Expect,
+    /// `Host`
+    Host,
+    /// `Keep-Alive`, `Proxy-Connection`, `TE`, `Proxy-Authenticate`, `Proxy-Authorization`, `HTTP2-Settings`:
+    /// for the next hop only (RFC 9110, section 7.6.1).
+    HopByHop,
+    /// `Transfer-Encoding`
+    TransferEncoding,
+    /// `Upgrade`
+    Upgrade,
+    /// `X-Call-Id`
+    CallId,
+    /// `X-Duration-Seconds`
+    Duration,
+    /// `X-Forwarded-For`
+    ForwardedFor,
+    /// `X-Forwarded-Host`
+    ForwardedHost,
+    /// `X-Served-By`
+    ServedBy,
+    /// `X-Start-Time`
+    StartTime,
+    /// `X-Timeout`
+    Timeout,
+    /// Any other name.
+    Other,
+}
+
+impl Field {
+    /// Names are told apart by length first: one comparison for most headers, none for the rest.
+    #[must_use]
+    pub fn of(name: &str) -> Self {
+        let is = |wanted: &str| name.eq_ignore_ascii_case(wanted);
+        match name.len() {
+            2 if is("te") => Self::HopByHop,
+            4 if is("host") => Self::Host,
+            6 if is("accept") => Self::Accept,
+            6 if is("expect") => Self::Expect,
+            7 if is("upgrade") => Self::Upgrade,
+            9 if is("x-call-id") => Self::CallId,
+            9 if is("x-timeout") => Self::Timeout,
+            10 if is("connection") => Self::Connection,
+            10 if is("keep-alive") => Self::HopByHop,
+            11 if is("x-served-by") => Self::ServedBy,
+            12 if is("x-start-time") => Self::StartTime,
+            14 if is("content-length") => Self::ContentLength,
+            14 if is("http2-settings") => Self::HopByHop,
+            15 if is("x-forwarded-for") => Self::ForwardedFor,
+            16 if is("x-forwarded-host") => Self::ForwardedHost,
+            16 if is("proxy-connection") => Self::HopByHop,
+            17 if is("transfer-encoding") => Self::TransferEncoding,
+            18 if is("proxy-authenticate") => Self::HopByHop,
+            18 if is("x-duration-seconds") => Self::Duration,
+            19 if is("proxy-authorization") => Self::HopByHop,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// Elements of a comma-separated list, trimmed; empty ones are left out (RFC 9110, section 5.6.1).
+pub(crate) fn elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value
+        .split(|&byte| byte == b',')
+        .map(<[u8]>::trim_ascii)
+        .filter(|element| !element.is_empty())
+}
+
+/// Whether a comma-separated list has an element, letter case aside.
+#[must_use]
+pub fn has_token(value: &[u8], token: &[u8]) -> bool {
+    elements(value).any(|element| element.eq_ignore_ascii_case(token))
+}
+
+/// Whether a byte may be in a field name (`tchar`, RFC 9110, section 5.6.2).
+pub(crate) const fn is_token_byte(byte: u8) -> bool {
+    matches!(
+        byte,
+        b'!' | b'#'
+            | b'$'
+            | b'%'
+            | b'&'
+            | b'\''
+            | b'*'
+            | b'+'
+            | b'-'
+            | b'.'
+            | b'^'
+            | b'_'
+            | b'`'
+            | b'|'
+            | b'~'
+    ) || byte.is_ascii_alphanumeric()
+}
+
+/// Whether a byte may be in a field value (RFC 9110, section 5.5).
+pub(crate) const fn is_value_byte(byte: u8) -> bool {
+    byte == b'\t' || (byte >= b' ' && byte != 0x7f)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_found_in_any_letter_case() {
+        assert_eq!(Field::of("TRANSFER-encoding"), Field::TransferEncoding);
+        assert_eq!(Field::of("x-call-id"), Field::CallId);
+        assert_eq!(Field::of("X-Call-Ix"), Field::Other);
+        assert_eq!(Field::of("te"), Field::HopByHop);
+    }
+
+    #[test]
+    fn lists_are_split_at_commas() {
+        assert!(has_token(b"keep-alive, Upgrade", b"upgrade"));
+        assert!(!has_token(b"upgraded", b"upgrade"));
+        assert_eq!(elements(b" , a ,,b").collect::<Vec<_>>(), [b"a", b"b"]);
+    }
+}
