@@ -1,0 +1,116 @@
+"""The composition root: everything the provider is made of, put together and run until a signal."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from junctiond.api.client import HostClient
+from provider import app, credentials, exporter, listener
+from provider.limits import SHUTDOWN_GRACE_S
+from provider.measures import RequestMeasures
+
+logger = logging.getLogger("provider")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a provider is told at its start.
+
+    Attributes:
+        host_socket: Unix socket of the host API.
+        listen: `unix:PATH` or `tcp:HOST:PORT`.
+        secrets_dir: folder of the two credential files; made where absent.
+        metrics: `HOST:PORT` of the metrics listener; None for none.
+    """
+
+    host_socket: Path
+    listen: str
+    secrets_dir: Path
+    metrics: str | None = None
+
+
+async def serve(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT.
+
+    Raises:
+        listener.ListenError: an address is malformed or taken.
+        credentials.CredentialsError: the account cannot be read or made.
+    """
+    account = credentials.ensure(settings.secrets_dir)
+    measures = RequestMeasures()
+    async with HostClient(settings.host_socket) as host:
+        doors = [(settings.listen, app.build(host, account, measures))]
+        if settings.metrics is not None:
+            doors.append((f"tcp:{settings.metrics}", exporter.build(host, measures)))
+        sockets = _bind([address for address, _ in doors])
+        servers = [_Server(_config(application)) for _, application in doors]
+        _stop_on_signal(servers)
+        async with asyncio.TaskGroup() as group:
+            for server, bound in zip(servers, sockets, strict=True):
+                group.create_task(server.serve([bound]))
+            logger.info("listening", extra={"fields": {"on": [address for address, _ in doors]}})
+    if settings.listen.startswith("unix:"):
+        Path(settings.listen.removeprefix("unix:")).unlink(missing_ok=True)
+
+
+class _Server(uvicorn.Server):
+    """A server whose signals belong to `serve`, since there are several in one process."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class _Protocol(HttpToolsProtocol):
+    """HTTP that first looks who is there."""
+
+    def connection_made(self, transport: Any) -> None:
+        if listener.peer_allowed(transport.get_extra_info("socket")):
+            super().connection_made(transport)
+        else:
+            logger.warning("connection of another user refused")
+            transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self.transport is not None:  # None where the connection was refused above
+            super().connection_lost(exc)
+
+
+def _config(application: ASGIApp) -> uvicorn.Config:
+    return uvicorn.Config(
+        application,
+        http=_Protocol,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=SHUTDOWN_GRACE_S,
+    )
+
+
+def _bind(addresses: list[str]) -> list[socket.socket]:
+    with contextlib.ExitStack() as bound:
+        sockets = [bound.enter_context(listener.bind(address)) for address in addresses]
+        bound.pop_all()
+    return sockets
+
+
+def _stop_on_signal(servers: list[_Server]) -> None:
+    def stop() -> None:
+        for server in servers:
+            server.should_exit = True
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop)
