@@ -1,0 +1,53 @@
+"""Facts about this host's own network: its addresses, which no function may reach, and its resolvers."""
+
+import ipaddress
+from pathlib import Path
+
+from pyroute2 import AsyncIPRoute
+
+DNS_PORT = 53
+FALLBACK_DNS = ("1.1.1.1:53", "8.8.8.8:53")
+"""Asked where the host names no resolver of its own."""
+
+ALWAYS_DENIED = ("127.0.0.0/8", "0.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4")
+"""Loopback, this-network, link-local (cloud metadata services live there) and multicast."""
+
+
+async def addresses() -> list[str]:
+    """Every IPv4 and IPv6 address of this host, as /32 and /128 networks.
+
+    Raises:
+        OSError: the kernel refused the netlink query.
+    """
+    found = []
+    async with AsyncIPRoute() as netlink:
+        async for message in await netlink.get_addr():
+            address = message.get("IFA_LOCAL") or message.get("IFA_ADDRESS")
+            if address:
+                parsed = ipaddress.ip_address(address)
+                found.append(f"{parsed}/{parsed.max_prefixlen}")
+    return sorted(set(found))
+
+
+def denied(own: list[str], network: str, further: tuple[str, ...]) -> list[str]:
+    """Networks that leave no sandbox: the host itself, other sandboxes' addresses, and what the operator names."""
+    return sorted({*ALWAYS_DENIED, *own, network, *further})
+
+
+def dns_upstreams(resolv_conf: Path) -> list[str]:
+    """The resolvers of a resolv.conf (resolv.conf(5)) as ADDRESS:PORT; the fallback where it names none."""
+    try:
+        lines = resolv_conf.read_text(errors="replace").splitlines()
+    except OSError:
+        lines = []
+    found = []
+    for line in lines:
+        words = line.split()
+        if len(words) >= 2 and words[0] == "nameserver":
+            try:
+                address = ipaddress.ip_address(words[1].split("%")[0])
+            except ValueError:
+                continue
+            host = f"[{address}]" if address.version == 6 else str(address)
+            found.append(f"{host}:{DNS_PORT}")
+    return found or list(FALLBACK_DNS)

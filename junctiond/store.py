@@ -1,0 +1,268 @@
+"""What the host must know after a reboot: namespaces, functions, leases. SQLite in WAL mode.
+
+Read first: the daemon is the only writer (single-instance lock), so a short synchronous transaction on the event loop's
+thread is both simpler and faster than a thread hop; every statement here touches a few rows and takes microseconds.
+Secrets are not here (`secrets.py`): database files travel in backups.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from junctiond.domain import DEFAULT_NAMESPACE, Deployment, Namespace
+from junctiond.images.base import Image
+
+SCHEMA_VERSION = 1
+_MIGRATIONS = {
+    1: """
+        CREATE TABLE namespaces (
+            name TEXT PRIMARY KEY,
+            labels TEXT NOT NULL,
+            annotations TEXT NOT NULL
+        ) STRICT;
+        CREATE TABLE functions (
+            namespace TEXT NOT NULL REFERENCES namespaces(name),
+            name TEXT NOT NULL,
+            generation INTEGER NOT NULL,
+            replicas INTEGER NOT NULL,
+            created_at_ns INTEGER NOT NULL,
+            deployment BLOB NOT NULL,
+            image BLOB NOT NULL,
+            PRIMARY KEY (namespace, name)
+        ) STRICT;
+        CREATE TABLE leases (
+            sandbox TEXT PRIMARY KEY,
+            namespace TEXT NOT NULL,
+            name TEXT NOT NULL,
+            generation INTEGER NOT NULL,
+            slot INTEGER NOT NULL UNIQUE,
+            launched_at_ns INTEGER NOT NULL,
+            ready_at_ns INTEGER NOT NULL DEFAULT 0
+        ) STRICT;
+        CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;
+    """,
+}
+
+
+class StoreError(Exception):
+    """The database cannot be used; the message names the file and the mend."""
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionRow:
+    """A deployed function."""
+
+    deployment: Deployment
+    generation: int
+    replicas: int
+    created_at_ns: int
+    image: Image
+    """Kept whole, so that a reboot needs no registry."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """Address and uid range of one sandbox, by slot number, and whose sandbox it is."""
+
+    sandbox: str
+    namespace: str
+    name: str
+    generation: int
+    slot: int
+    launched_at_ns: int
+    ready_at_ns: int = 0
+
+
+class Store:
+    """The database; every method is one transaction."""
+
+    def __init__(self, path: Path) -> None:
+        """Opens or makes the database.
+
+        Raises:
+            StoreError: the file is no database of ours, or of a newer junctiond.
+        """
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._db = sqlite3.connect(path, isolation_level=None)
+            path.chmod(0o600)
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = FULL")
+            self._db.execute("PRAGMA foreign_keys = ON")
+            self._migrate(path)
+        except sqlite3.DatabaseError as error:
+            raise StoreError(
+                f"{path} cannot be used ({error}); move it away to begin anew"
+            ) from error
+
+    def close(self) -> None:
+        """Ends the connection."""
+        self._db.close()
+
+    # Namespaces.
+
+    def namespaces(self) -> list[Namespace]:
+        """All namespaces by name."""
+        rows = self._db.execute("SELECT name, labels, annotations FROM namespaces ORDER BY name")
+        return [_namespace(row) for row in rows]
+
+    def namespace(self, name: str) -> Namespace | None:
+        """One namespace."""
+        row = self._db.execute(
+            "SELECT name, labels, annotations FROM namespaces WHERE name = ?", (name,)
+        ).fetchone()
+        return _namespace(row) if row else None
+
+    def put_namespace(self, namespace: Namespace) -> None:
+        """Adds or replaces a namespace."""
+        self._db.execute(
+            "INSERT INTO namespaces VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE SET "
+            "labels = excluded.labels, annotations = excluded.annotations",
+            (namespace.name, _json(namespace.labels), _json(namespace.annotations)),
+        )
+
+    def delete_namespace(self, name: str) -> None:
+        """Removes an empty namespace."""
+        self._db.execute("DELETE FROM namespaces WHERE name = ?", (name,))
+
+    # Functions.
+
+    def functions(self) -> list[FunctionRow]:
+        """All functions by namespace and name."""
+        rows = self._db.execute(
+            "SELECT deployment, generation, replicas, created_at_ns, image "
+            "FROM functions ORDER BY namespace, name"
+        )
+        return [_function(row) for row in rows]
+
+    def put_function(self, row: FunctionRow) -> None:
+        """Adds or replaces a function."""
+        deployment = row.deployment
+        self._db.execute(
+            "INSERT INTO functions VALUES (?, ?, ?, ?, ?, ?, ?) "
+            "ON CONFLICT (namespace, name) DO UPDATE SET generation = excluded.generation, "
+            "replicas = excluded.replicas, deployment = excluded.deployment, "
+            "image = excluded.image",
+            (
+                deployment.namespace,
+                deployment.name,
+                row.generation,
+                row.replicas,
+                row.created_at_ns,
+                msgspec.json.encode(deployment),
+                msgspec.json.encode(row.image, enc_hook=str),
+            ),
+        )
+
+    def set_replicas(self, namespace: str, name: str, replicas: int) -> None:
+        """Sets the wanted replicas of a function."""
+        self._db.execute(
+            "UPDATE functions SET replicas = ? WHERE namespace = ? AND name = ?",
+            (replicas, namespace, name),
+        )
+
+    def delete_function(self, namespace: str, name: str) -> None:
+        """Removes a function; its leases stay until their sandboxes are gone."""
+        self._db.execute(
+            "DELETE FROM functions WHERE namespace = ? AND name = ?", (namespace, name)
+        )
+
+    # Leases.
+
+    def leases(self) -> list[Lease]:
+        """All leases by slot."""
+        rows = self._db.execute(
+            "SELECT sandbox, namespace, name, generation, slot, launched_at_ns, ready_at_ns "
+            "FROM leases ORDER BY slot"
+        )
+        return [Lease(*row) for row in rows]
+
+    def add_lease(self, lease: Lease) -> None:
+        """Adds a lease; its slot must be free."""
+        self._db.execute(
+            "INSERT INTO leases VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (
+                lease.sandbox,
+                lease.namespace,
+                lease.name,
+                lease.generation,
+                lease.slot,
+                lease.launched_at_ns,
+                lease.ready_at_ns,
+            ),
+        )
+
+    def set_ready(self, sandbox: str, ready_at_ns: int) -> None:
+        """Notes that a sandbox accepts connections: a restarted daemon keeps its route."""
+        self._db.execute(
+            "UPDATE leases SET ready_at_ns = ? WHERE sandbox = ?", (ready_at_ns, sandbox)
+        )
+
+    def drop_lease(self, sandbox: str) -> None:
+        """Gives the slot of a sandbox back."""
+        self._db.execute("DELETE FROM leases WHERE sandbox = ?", (sandbox,))
+
+    def next_generation(self) -> int:
+        """A number never given before, so that no sandbox can be taken for one of a later deployment."""
+        row = self._db.execute(
+            "INSERT INTO counters VALUES ('generation', 1) "
+            "ON CONFLICT (name) DO UPDATE SET value = value + 1 RETURNING value"
+        ).fetchone()
+        return int(row[0])
+
+    def _migrate(self, path: Path) -> None:
+        (version,) = self._db.execute("PRAGMA user_version").fetchone()
+        if version > SCHEMA_VERSION:
+            raise StoreError(
+                f"{path} is of schema {version}, this junctiond knows {SCHEMA_VERSION}: "
+                "install the newer junctiond again"
+            )
+        for step in range(version + 1, SCHEMA_VERSION + 1):
+            with self._transaction():
+                for statement in _MIGRATIONS[step].split(";"):
+                    self._db.execute(statement)
+                self._db.execute(f"PRAGMA user_version = {step}")
+        if self.namespace(DEFAULT_NAMESPACE) is None:
+            self.put_namespace(Namespace(DEFAULT_NAMESPACE))
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+
+def _path(kind: type, value: object) -> object:
+    """msgspec knows no paths; `layers` is the only field that holds them."""
+    return kind(value)
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def _namespace(row: tuple[str, str, str]) -> Namespace:
+    name, labels, annotations = row
+    decode = msgspec.json.decode
+    return Namespace(
+        name, decode(labels, type=dict[str, str]), decode(annotations, type=dict[str, str])
+    )
+
+
+def _function(row: tuple[bytes, int, int, int, bytes]) -> FunctionRow:
+    deployment, generation, replicas, created_at_ns, image = row
+    return FunctionRow(
+        deployment=msgspec.json.decode(deployment, type=Deployment),
+        generation=generation,
+        replicas=replicas,
+        created_at_ns=created_at_ns,
+        image=msgspec.json.decode(image, type=Image, dec_hook=_path),
+    )
