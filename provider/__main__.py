@@ -17,7 +17,7 @@ from provider.serve import Settings, serve
 def main(arguments: list[str]) -> int:
     """Run until a signal; returns the exit status."""
     jsonlog.install()
-    disable_created_metrics()
+    disable_created_metrics()  # type: ignore[no-untyped-call]
     settings = _settings(arguments)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 _PEER_CREDENTIALS: Final = struct.Struct("3i")  # struct ucred of unix(7): pid, uid, gid
+_BACKLOG: Final = 1024
 
 
 class ListenError(Exception):
@@ -39,6 +40,15 @@ def peer_allowed(connection: socket.socket) -> bool:
     return uid in (0, os.geteuid())
 
 
+def shown(bound: socket.socket) -> str:
+    """The address of a bound socket in the form that `bind` takes."""
+    name = bound.getsockname()
+    if bound.family == socket.AF_UNIX:
+        return f"unix:{name}"
+    host = f"[{name[0]}]" if bound.family == socket.AF_INET6 else name[0]
+    return f"tcp:{host}:{name[1]}"
+
+
 def _bind_unix(path: Path) -> socket.socket:
     _remove_stale(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -47,6 +57,7 @@ def _bind_unix(path: Path) -> socket.socket:
     mask = os.umask(0o177)
     try:
         listener.bind(str(path))
+        listener.listen(_BACKLOG)
     except OSError as error:
         listener.close()
         raise ListenError(f"cannot listen on {path}: {error.strerror or error}") from error
@@ -77,6 +88,7 @@ def _bind_tcp(host: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
+        listener.listen(_BACKLOG)
     except OSError as error:
         listener.close()
         text = f"cannot listen on {host}:{port}: {error.strerror or error}"

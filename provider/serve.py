@@ -5,7 +5,7 @@ import contextlib
 import logging
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,21 @@ async def serve(settings: Settings) -> None:
         listener.ListenError: an address is malformed or taken.
         credentials.CredentialsError: the account cannot be read or made.
     """
+    stopped = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    async with running(settings) as addresses:
+        logger.info("listening", extra={"fields": {"on": addresses}})
+        await stopped.wait()
+    logger.info("stopped")
+
+
+@contextlib.asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[list[str]]:
+    """A provider that accepts connections; yields its addresses, port 0 resolved, API first.
+
+    Leaving it lets open requests end for `limits.SHUTDOWN_GRACE_S`. Raises as `serve` does.
+    """
     account = credentials.ensure(settings.secrets_dir)
     measures = RequestMeasures()
     async with HostClient(settings.host_socket) as host:
@@ -54,11 +69,15 @@ async def serve(settings: Settings) -> None:
             doors.append((f"tcp:{settings.metrics}", exporter.build(host, measures)))
         sockets = _bind([address for address, _ in doors])
         servers = [_Server(_config(application)) for _, application in doors]
-        _stop_on_signal(servers)
+        addresses = [listener.shown(bound) for bound in sockets]
         async with asyncio.TaskGroup() as group:
             for server, bound in zip(servers, sockets, strict=True):
                 group.create_task(server.serve([bound]))
-            logger.info("listening", extra={"fields": {"on": [address for address, _ in doors]}})
+            try:
+                yield addresses
+            finally:
+                for server in servers:
+                    server.should_exit = True
     if settings.listen.startswith("unix:"):
         Path(settings.listen.removeprefix("unix:")).unlink(missing_ok=True)
 
@@ -105,12 +124,3 @@ def _bind(addresses: list[str]) -> list[socket.socket]:
         sockets = [bound.enter_context(listener.bind(address)) for address in addresses]
         bound.pop_all()
     return sockets
-
-
-def _stop_on_signal(servers: list[_Server]) -> None:
-    def stop() -> None:
-        for server in servers:
-            server.should_exit = True
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop)
