@@ -25,7 +25,9 @@ def latency_cdf(samples_us: Mapping[str, Sequence[float]], subtitle: str, path: 
     axes.set_xscale("log")
     axes.set_xlabel("latency of one invocation, µs")
     axes.set_ylabel("share of invocations")
-    axes.set_title(f"One kept-alive connection, one invocation after the other\n{subtitle}", fontsize=9)
+    axes.set_title(
+        f"One kept-alive connection, one invocation after the other\n{subtitle}", fontsize=9
+    )
     axes.grid(visible=True, which="both", alpha=0.3)
     axes.legend(loc="lower right")
     path.parent.mkdir(parents=True, exist_ok=True)

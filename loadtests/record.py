@@ -4,7 +4,6 @@ The file is checked when it is read as well as when it is written, so that neith
 of this module goes unnoticed.
 """
 
-import os
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -148,7 +147,7 @@ def append(new: Iterable[Record], path: Path = LATEST) -> tuple[Record, ...]:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
     partial.write_bytes(encoded + b"\n")
-    os.replace(partial, path)  # a reader sees the old file or the new one
+    partial.replace(path)  # a reader sees the old file or the new one
     return records
 
 

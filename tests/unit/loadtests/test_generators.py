@@ -69,7 +69,10 @@ def test_wrk_result() -> None:
 
 
 def test_samples_are_little_endian() -> None:
-    assert generators.read_samples((258).to_bytes(8, "little") + (1).to_bytes(8, "little")) == [258, 1]
+    assert generators.read_samples((258).to_bytes(8, "little") + (1).to_bytes(8, "little")) == [
+        258,
+        1,
+    ]
 
 
 def test_process_cost_of_this_process() -> None:

@@ -64,7 +64,10 @@ def test_file_keeps_the_newest_of_each_figure(tmp_path: Path) -> None:
     record.append([make(), make(figure="latency_us_p99")], path)
     record.append([make(value=99)], path)
     found = record.load(path)
-    assert [(one.figure, one.value) for one in found] == [("latency_us_p50", 99), ("latency_us_p99", 150)]
+    assert [(one.figure, one.value) for one in found] == [
+        ("latency_us_p50", 99),
+        ("latency_us_p99", 150),
+    ]
     assert list(json.loads(path.read_text())["records"][0]) == [
         *("benchmark", "figure", "unit", "value", "baseline", "baseline_value", "ratio", "goal"),
         *("met", "rounds", "commit", "machine", "time"),
@@ -107,7 +110,9 @@ def test_specification_lists_every_goal() -> None:
         mention = f"`{goal.benchmark}/{goal.figure}`"
         found = [row for row in rows if mention in row]
         assert found, f"docs/specification.md lacks a row with {mention}"
-        assert any(f"`{goal}`" in row for row in found), f"{mention} there has another goal than {goal}"
+        assert any(f"`{goal}`" in row for row in found), (
+            f"{mention} there has another goal than {goal}"
+        )
 
 
 def test_cpu_times() -> None:

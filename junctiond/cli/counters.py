@@ -1,0 +1,229 @@
+"""`junctiond stats`: the data plane's counters per function, joined with what the host knows of the sandboxes."""
+
+from collections.abc import Sequence
+
+import msgspec
+from rich.console import Group, RenderableType
+from rich.table import Table
+
+from junctiond.cli import shown
+from junctiond.cli.histogram import difference, quantile_s
+from junctiond.domain import HostStats, Sandbox, SandboxState
+
+
+class Duration(msgspec.Struct, frozen=True):
+    """A cumulative histogram (docs/protocols.md, section 4)."""
+
+    bounds_s: list[float] = []
+    counts: list[int] = []
+    sum_s: float = 0.0
+
+
+class FunctionCounters(msgspec.Struct, frozen=True):
+    """The data plane's counters of one function."""
+
+    name: str
+    namespace: str
+    started: int = 0
+    codes: dict[str, int] = {}
+    in_flight: int = 0
+    queued: int = 0
+    rejected: int = 0
+    duration: Duration = Duration()
+    bytes_in: int = 0
+    bytes_out: int = 0
+
+
+class SandboxCounters(msgspec.Struct, frozen=True):
+    """The data plane's counters of one sandbox."""
+
+    sandbox: str
+    notifications: int = 0
+    injected: int = 0
+    denied: int = 0
+    dials: int = 0
+    dial_failures: int = 0
+
+
+class WorkerCounters(msgspec.Struct, frozen=True):
+    """The counters of one front-door thread."""
+
+    connections: int = 0
+    requests: int = 0
+    wakeups: int = 0
+    events: int = 0
+
+
+class DataPlane(msgspec.Struct, frozen=True):
+    """All counters of the data plane; unknown ones of a newer version are passed over."""
+
+    functions: list[FunctionCounters] = []
+    sandboxes: list[SandboxCounters] = []
+    workers: list[WorkerCounters] = []
+
+
+class Row(msgspec.Struct, frozen=True):
+    """What is shown of one function. docs/metrics.md defines the columns."""
+
+    name: str
+    namespace: str
+    invocations: int
+    codes: dict[str, int]
+    in_flight: int
+    queued: int
+    rejected: int
+    latency_s_p50: float | None
+    latency_s_p99: float | None
+    replicas: int
+    cpu_millicores: float
+    cpu_ms_per_invocation: float | None
+    memory_bytes: int
+
+
+class View(msgspec.Struct, frozen=True):
+    """One reading, ready to be shown or printed as JSON."""
+
+    taken_at_ns: int
+    functions: list[Row]
+    sandboxes: list[SandboxCounters]
+    workers: list[WorkerCounters]
+
+
+class Reading(msgspec.Struct, frozen=True):
+    """The counters at one time, kept so that the next reading can tell rates."""
+
+    taken_at_ns: int
+    plane: DataPlane
+    sandboxes: tuple[Sandbox, ...]
+
+
+def parse(stats: HostStats, now_ns: int) -> Reading:
+    """Decodes what the daemon passed on; raises `msgspec.ValidationError` where it is no statistics."""
+    plane = msgspec.json.decode(stats.dataplane_json or "{}", type=DataPlane)
+    return Reading(now_ns, plane, stats.sandboxes)
+
+
+def view(now: Reading, earlier: Reading | None = None) -> View:
+    """What to show of a reading; with an earlier one, latencies and CPU are those of the time between."""
+    before = {_key(one): one for one in earlier.plane.functions} if earlier else {}
+    rows = [
+        _row(counters, before.get(_key(counters)), now, earlier) for counters in now.plane.functions
+    ]
+    rows.sort(key=lambda row: (row.namespace, row.name))
+    return View(now.taken_at_ns, rows, now.plane.sandboxes, now.plane.workers)
+
+
+def _key(counters: FunctionCounters) -> tuple[str, str]:
+    return (counters.namespace, counters.name)
+
+
+def _row(
+    now: FunctionCounters,
+    before: FunctionCounters | None,
+    reading: Reading,
+    earlier: Reading | None,
+) -> Row:
+    counts = now.duration.counts
+    if before is not None:
+        counts = difference(counts, before.duration.counts)
+    replicas = [
+        one
+        for one in reading.sandboxes
+        if (one.namespace, one.name) == _key(now)
+        and one.state not in (SandboxState.EXITED, SandboxState.FAILED)
+    ]
+    millicores = sum(one.usage.cpu_millicores for one in replicas if one.usage)
+    return Row(
+        name=now.name,
+        namespace=now.namespace,
+        invocations=now.started,
+        codes=now.codes,
+        in_flight=now.in_flight,
+        queued=now.queued,
+        rejected=now.rejected,
+        latency_s_p50=quantile_s(now.duration.bounds_s, counts, 0.5),
+        latency_s_p99=quantile_s(now.duration.bounds_s, counts, 0.99),
+        replicas=len(replicas),
+        cpu_millicores=millicores,
+        cpu_ms_per_invocation=_cpu_ms(now, before, millicores, reading, earlier),
+        memory_bytes=sum(one.usage.memory_bytes for one in replicas if one.usage),
+    )
+
+
+def _cpu_ms(
+    now: FunctionCounters,
+    before: FunctionCounters | None,
+    millicores: float,
+    reading: Reading,
+    earlier: Reading | None,
+) -> float | None:
+    """CPU milliseconds per invocation between two readings; None with one reading or without invocations."""
+    if before is None or earlier is None or now.started <= before.started:
+        return None
+    elapsed_s = (reading.taken_at_ns - earlier.taken_at_ns) / 1e9
+    return millicores * elapsed_s / (now.started - before.started)
+
+
+def encode(shown_view: View) -> bytes:
+    """A reading as JSON."""
+    return msgspec.json.encode(shown_view)
+
+
+def render(shown_view: View) -> RenderableType:
+    """Tables of functions, sandboxes and front-door threads."""
+    parts: list[RenderableType] = [_functions(shown_view.functions)]
+    if shown_view.sandboxes:
+        names = list(SandboxCounters.__struct_fields__)
+        parts.append(_counters("sockets of each sandbox", names, shown_view.sandboxes))
+    if shown_view.workers:
+        names = list(WorkerCounters.__struct_fields__)
+        parts.append(_counters("front door, per thread", names, shown_view.workers))
+    return Group(*parts)
+
+
+def _functions(rows: Sequence[Row]) -> Table:
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column("FUNCTION", no_wrap=True)
+    columns = ("REPLICAS", "INVOCATIONS", "CODES", "IN FLIGHT", "QUEUED", "REJECTED", "P50", "P99")
+    for column in (*columns, "CPU", "CPU/INV", "MEMORY"):
+        table.add_column(column, justify="right")
+    for row in rows:
+        codes = " ".join(f"{code}:{count:,}" for code, count in sorted(row.codes.items()))
+        per = row.cpu_ms_per_invocation
+        table.add_row(
+            f"{row.name}.{row.namespace}",
+            str(row.replicas),
+            f"{row.invocations:,}",
+            codes or "-",
+            str(row.in_flight),
+            str(row.queued),
+            str(row.rejected),
+            _latency(row.latency_s_p50),
+            _latency(row.latency_s_p99),
+            f"{row.cpu_millicores:.0f}m",
+            "-" if per is None else f"{per:.3f} ms",
+            shown.size(row.memory_bytes),
+        )
+    return table
+
+
+FINEST_BOUND_S = 0.005
+
+
+def _latency(seconds: float | None) -> str:
+    if seconds is None:
+        return "-"
+    # The first bucket reaches from 0 to 5 ms: interpolating inside it would invent a figure.
+    return "< 5 ms" if seconds <= FINEST_BOUND_S else shown.duration(seconds)
+
+
+def _counters(title: str, names: list[str], rows: Sequence[msgspec.Struct]) -> Table:
+    table = Table(box=None, header_style="bold", pad_edge=False, title=title, title_justify="left")
+    for name in names:
+        table.add_column(
+            name.replace("_", " ").upper(), justify="left" if name == "sandbox" else "right"
+        )
+    for row in rows:
+        values = [getattr(row, name) for name in names]
+        table.add_row(*[value if isinstance(value, str) else f"{value:,}" for value in values])
+    return table
