@@ -30,8 +30,12 @@ async def addresses() -> list[str]:
 
 
 def denied(own: list[str], network: str, further: tuple[str, ...]) -> list[str]:
-    """Networks that leave no sandbox: the host itself, other sandboxes' addresses, and what the operator names."""
-    return sorted({*ALWAYS_DENIED, *own, network, *further})
+    """IPv4 networks out of reach: the host itself, other sandboxes' addresses, and what the operator names.
+
+    Functions have IPv4 only, so IPv6 networks need no entry.
+    """
+    every = {*ALWAYS_DENIED, *own, network, *further}
+    return sorted(one for one in every if ipaddress.ip_network(one).version == 4)
 
 
 def dns_upstreams(resolv_conf: Path) -> list[str]:

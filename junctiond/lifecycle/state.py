@@ -1,0 +1,115 @@
+"""The words of the lifecycle. All values are frozen; times are monotonic nanoseconds.
+
+A replica's life:
+
+    LAUNCHING ──accepts connections──► READY ──surplus, replaced, deleted──► DRAINING ──nothing in flight──► STOPPING
+        │                                │                                      │                               │
+        └── too late: STOPPING           └── ended by itself ───────────────────┴───────────────────────────────┴──► EXITED ──► forgotten
+
+Only READY and DRAINING replicas have a route, and only those of an accepted generation (see `Desired.candidate`).
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Phase(Enum):
+    """Where a replica is in its life."""
+
+    LAUNCHING = "launching"
+    READY = "ready"
+    DRAINING = "draining"
+    STOPPING = "stopping"
+    EXITED = "exited"
+
+
+LIVE = frozenset({Phase.LAUNCHING, Phase.READY})
+"""Phases that count towards the wanted replicas."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replica:
+    """One sandbox as the lifecycle sees it."""
+
+    sandbox: str
+    generation: int
+    phase: Phase
+    since_ns: int
+    """When the phase began."""
+    answering: bool = False
+    """Accepts connections."""
+    drained: bool = False
+    detached_since_ns: int | None = None
+    """The data plane lost it while its keeper lives."""
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """What should be.
+
+    An update is tried before it is accepted: `candidate` is the generation on trial. It gets one replica; when that
+    is ready the generation is accepted, when it fails the candidate is rejected and the accepted one never noticed.
+    """
+
+    replicas: int
+    generation: int
+    """The accepted generation; 0 while a creation is on trial."""
+    candidate: int | None = None
+    deleted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One entry of the data plane's route table."""
+
+    sandbox: str
+    draining: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Routes:
+    """What the data plane knows of a function: settings of a generation, and replicas."""
+
+    generation: int
+    replicas: tuple[Route, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What is.
+
+    `failures` counts ends of the accepted generation in a row; nothing is launched before `retry_at_ns`.
+    """
+
+    replicas: tuple[Replica, ...] = ()
+    published: Routes | None = None
+    failures: int = 0
+    retry_at_ns: int = 0
+    error: str = ""
+    """Why the newest replica is not available; empty once one is."""
+    candidate_error: str = ""
+    """Why the candidate cannot serve; empty while it may."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The durations and bounds that decisions use."""
+
+    ready_timeout_ns: int = 60_000_000_000
+    drain_timeout_ns: int = 60_000_000_000
+    stop_timeout_ns: int = 35_000_000_000
+    """After this a stop has hung: the keeper is killed, and the sandbox with it."""
+    attach_timeout_ns: int = 10_000_000_000
+    backoff_first_ns: int = 10_000_000
+    backoff_max_ns: int = 30_000_000_000
+    healthy_after_ns: int = 30_000_000_000
+    launches_max: int = 4
+    """Replicas of one function that start at the same time."""
+
+
+def backoff_ns(failures: int, policy: Policy) -> int:
+    """The delay before the next launch: doubling from the first, bounded."""
+    if failures <= 0:
+        return 0
+    # The shift is bounded too: a function may fail for years.
+    return min(policy.backoff_first_ns << min(failures - 1, 40), policy.backoff_max_ns)

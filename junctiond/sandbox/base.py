@@ -1,0 +1,83 @@
+"""What the daemon asks of a launcher; the real one and the fake pass the same conformance suite."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+import msgspec
+
+from junctiond.sandbox.spec import SandboxSpec
+
+
+class Status(StrEnum):
+    """Where a keeper is (docs/protocols.md, section 1)."""
+
+    BUILDING = "building"
+    RUNNING = "running"
+    EXITED = "exited"
+    FAILED = "failed"
+
+
+class KeeperState(msgspec.Struct, frozen=True):
+    """The state file of a keeper. Times are Unix nanoseconds."""
+
+    id: str
+    status: Status
+    keeper_pid: int = 0
+    init_pid: int | None = None
+    started_at_ns: int | None = None
+    exit_code: int | None = None
+    signal: int | None = None
+    oom_killed: bool = False
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How a sandbox ended. `failed`: its program was never executed."""
+
+    message: str
+    failed: bool = False
+
+
+class LaunchError(Exception):
+    """A keeper could not be started; the message says why."""
+
+
+class Launcher(Protocol):
+    """Starts, watches and ends sandboxes. Sandboxes outlive their launcher."""
+
+    async def launch(self, spec: SandboxSpec) -> None:
+        """Starts the keeper of a new sandbox; returns without waiting for the guest.
+
+        Raises:
+            LaunchError: the keeper could not be started; nothing is left.
+        """
+        ...
+
+    async def adopt(self) -> set[str]:
+        """Finds the sandboxes that run already and takes them over; returns their ids.
+
+        Remains of sandboxes that do not run are removed.
+        """
+        ...
+
+    async def wait(self, sandbox: str) -> Exit:
+        """Waits until a sandbox is gone with all its processes."""
+        ...
+
+    def stop(self, sandbox: str) -> None:
+        """Asks a sandbox to end: SIGTERM, and SIGKILL after its grace. No error where it is gone."""
+        ...
+
+    def kill(self, sandbox: str) -> None:
+        """Ends a sandbox at once. No error where it is gone."""
+        ...
+
+    def state(self, sandbox: str) -> KeeperState | None:
+        """What the keeper wrote last; None before its first word and after `forget`."""
+        ...
+
+    async def forget(self, sandbox: str) -> None:
+        """Removes the remains of a sandbox that is gone."""
+        ...
