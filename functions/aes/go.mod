@@ -1,0 +1,3 @@
+module junctiond/functions/aes
+
+go 1.22

@@ -1,0 +1,3 @@
+module junctiond/functions/fwatchdog
+
+go 1.22
