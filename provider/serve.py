@@ -106,6 +106,8 @@ class _Protocol(HttpToolsProtocol):
 
 
 def _config(application: ASGIApp) -> uvicorn.Config:
+    # Its lines hold whole URLs, and so whatever a client put into a query; ours do not.
+    logging.getLogger("uvicorn.access").disabled = True
     return uvicorn.Config(
         application,
         http=_Protocol,
