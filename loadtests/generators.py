@@ -62,6 +62,19 @@ class Measured:
     samples_ns: Sequence[int]
 
 
+def require_success(name: str, measured: Measured) -> Measured:
+    """Returns what was measured, if every invocation succeeded.
+
+    Raises:
+        GeneratorFailed: one failed. A figure over failures would flatter whoever fails fast.
+    """
+    if measured.failed or not measured.requests:
+        raise GeneratorFailed(
+            f"{name}: {measured.failed} failures beside {measured.requests} invocations"
+        )
+    return measured
+
+
 def build_client() -> Path:
     """Builds the Go client unless it is newer than its source; returns the executable.
 

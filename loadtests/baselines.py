@@ -1,0 +1,162 @@
+"""The same function without a platform: bare on loopback, and behind veth and a bridge in a network namespace."""
+
+import http.client
+import ipaddress
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pyroute2 import IPRoute, NetNS, netns
+
+READY_WAIT_S = 10.0
+POLL_S = 0.0002
+STOP_WAIT_S = 5.0
+PROBE = b"GET / HTTP/1.1\r\nHost: ready\r\nConnection: close\r\n\r\n"
+
+
+class TargetFailed(Exception):
+    """A server to measure did not come up; the message says which and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Something that answers invocations.
+
+    Attributes:
+        name: how records call it.
+        url: where it is invoked.
+        processes: process ids by role of all who work for an invocation; asked anew, as replicas come and go.
+    """
+
+    name: str
+    url: str
+    processes: Callable[[], dict[str, list[int]]]
+
+
+@contextmanager
+def bare(program: Path) -> Iterator[Target]:
+    """The function's program on kernel loopback."""
+    port = free_port()
+    with serving(program, "127.0.0.1", port) as pid:
+        yield Target("bare", f"http://127.0.0.1:{port}/", lambda: {"function": [pid]})
+
+
+@contextmanager
+def bridge(program: Path) -> Iterator[Target]:
+    """The function's program in a network namespace of its own, reached through a bridge and a veth pair.
+
+    That is the network of faasd and of Docker without their proxies and watchdogs; what it costs is the veth pair's
+    two softirq hops. Names carry this process's id, and everything is removed on leaving.
+    """
+    tag = f"jlt{os.getpid()}"
+    host, guest = _free_network()
+    with ExitStack() as stack:
+        route = stack.enter_context(IPRoute())
+        netns.create(tag)
+        stack.callback(_remove_namespace, tag)
+        route.link("add", ifname=f"{tag}b", kind="bridge")
+        bridge_index = route.link_lookup(ifname=f"{tag}b")[0]
+        stack.callback(route.link, "del", index=bridge_index)
+        route.addr("add", index=bridge_index, address=str(host), prefixlen=24)
+        route.link("set", index=bridge_index, state="up")
+        route.link("add", ifname=f"{tag}h", kind="veth", peer={"ifname": "eth0", "net_ns_fd": tag})
+        veth = route.link_lookup(ifname=f"{tag}h")[0]
+        # Removed explicitly: the end of a namespace takes its devices along, but some time later.
+        stack.callback(route.link, "del", index=veth)
+        route.link("set", index=veth, master=bridge_index, state="up")
+        with NetNS(tag) as inside:
+            for name in ("lo", "eth0"):
+                inside.link("set", index=inside.link_lookup(ifname=name)[0], state="up")
+            eth0 = inside.link_lookup(ifname="eth0")[0]
+            inside.addr("add", index=eth0, address=str(guest), prefixlen=24)
+        enter = ["nsenter", f"--net=/var/run/netns/{tag}"]
+        pid = stack.enter_context(serving(program, str(guest), 8080, prefix=enter))
+        yield Target("bridge", f"http://{guest}:8080/", lambda: {"function": [pid]})
+
+
+@contextmanager
+def serving(program: Path, host: str, port: int, prefix: list[str] | None = None) -> Iterator[int]:
+    """Runs a function's program until the block ends; yields its process id once it answers 200.
+
+    Raises:
+        TargetFailed: it ends or does not answer in time.
+    """
+    process = launch(program, port, prefix)
+    try:
+        wait_for_200(host, port, process)
+        yield process.pid
+    finally:
+        process.terminate()
+        try:
+            process.wait(STOP_WAIT_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def launch(program: Path, port: int, prefix: list[str] | None = None) -> subprocess.Popen[bytes]:
+    """Starts a function's program with nothing but its port in the environment."""
+    return subprocess.Popen(
+        [*(prefix or []), str(program)],
+        env={"PORT": str(port), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def wait_for_200(host: str, port: int, process: subprocess.Popen[bytes]) -> None:
+    """Asks until the answer is a 200, every 0.2 ms: the wait is part of a launch time."""
+    deadline_ns = time.monotonic_ns() + int(READY_WAIT_S * 1e9)
+    while not _answers(host, port):
+        status = process.poll()
+        if status is not None:
+            raise TargetFailed(f"{process.args!r} ended with status {status} before it answered")
+        if time.monotonic_ns() > deadline_ns:
+            raise TargetFailed(f"{process.args!r} does not answer on {host}:{port}")
+        time.sleep(POLL_S)
+
+
+def _answers(host: str, port: int) -> bool:
+    try:
+        with socket.create_connection((host, port), timeout=1) as client:
+            client.sendall(PROBE)
+            response = http.client.HTTPResponse(client)
+            response.begin()
+            return response.status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+
+
+def free_port() -> int:
+    """A TCP port of 127.0.0.1 that nobody has now."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
+
+
+def _free_network() -> tuple[ipaddress.IPv4Address, ipaddress.IPv4Address]:
+    """Two addresses of a /24 that no route of this host covers but the default one."""
+    with IPRoute() as route:
+        used = [
+            ipaddress.ip_network(f"{one.get_attr('RTA_DST')}/{one['dst_len']}")
+            for one in route.get_routes(family=socket.AF_INET)
+            if one["dst_len"] > 0
+        ]
+    for third in range(1, 255):
+        network = ipaddress.IPv4Network(f"10.213.{third}.0/24")
+        if not any(network.overlaps(one) for one in used):
+            return network[1], network[2]
+    raise TargetFailed("every network of 10.213.0.0/16 is in use: remove stale bridges (ip link)")
+
+
+def _remove_namespace(name: str) -> None:
+    try:
+        netns.remove(name)
+    except FileNotFoundError:
+        return

@@ -1,0 +1,134 @@
+"""A junctiond of its own for a measurement: own state, run directory, port and cgroup, removed afterwards."""
+
+import asyncio
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from junctiond.api.client import HostClient
+from junctiond.cli.start import healthy
+from junctiond.cli.stop import down, listener_pid
+from junctiond.domain import Sandbox
+from junctiond.settings import Settings, load
+from loadtests.baselines import Target, TargetFailed, free_port
+from loadtests.gateway import Gateway
+from loadtests.process_cost import descendants
+
+READY_WAIT_S = 60.0
+STOP_WAIT_S = 120.0
+LOG_TAIL_LINES = 30
+OWN = (
+    *("state_dir", "run_dir", "secrets_dir", "docker_config", "listen"),
+    *("cgroup_parent", "grace_ms", "drain_timeout_ms"),
+)
+"""Settings in which a measured host differs from the default one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """A running host."""
+
+    settings: Settings
+    gateway: Gateway
+    daemon_pid: int
+
+    def sandboxes(self) -> list[Sandbox]:
+        """Every sandbox of the host."""
+
+        async def converse() -> list[Sandbox]:
+            async with HostClient(self.settings.host_socket) as host:
+                return await host.list_sandboxes()
+
+        return asyncio.run(converse())
+
+    def platform(self) -> dict[str, list[int]]:
+        """Process ids by role: control (daemon and provider), front door, keepers, function."""
+        plane = listener_pid(self.settings.control_socket)
+        sandboxes = self.sandboxes()
+        keepers = [one.keeper_pid for one in sandboxes if one.keeper_pid]
+        family = descendants([pid for pid in (self.daemon_pid, plane, *keepers) if pid])
+        doors = [plane] if plane else []
+        functions = set(descendants(keepers)) - set(keepers)
+        control = set(family) - set(doors) - set(keepers) - functions
+        return {
+            "control": sorted(control),
+            "front door": doors,
+            "keepers": keepers,
+            "function": sorted(functions),
+        }
+
+    def target(self, function: str) -> Target:
+        """A function of this host as something to measure."""
+        return Target("junctiond", self.gateway.url(function), self.platform)
+
+
+@contextmanager
+def instance() -> Iterator[Instance]:
+    """Runs a host until the block ends, then stops every process of it and removes its folders.
+
+    Raises:
+        TargetFailed: it does not come up; its last log lines are in the message.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="junctiond-bench-"))
+    settings = settings_for(folder)
+    log = folder / "daemon.log"
+    with log.open("wb") as sink:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "junctiond.cli.app", "up", "--foreground"],
+            env={**os.environ, **environment_for(settings)},
+            stdin=subprocess.DEVNULL,
+            stdout=sink,
+            stderr=subprocess.STDOUT,
+            # Outside the terminal's group: on Ctrl-C we stop it, in our order.
+            start_new_session=True,
+        )
+    try:
+        _wait(settings, process, log)
+        user = (settings.secrets_dir / "basic-auth-user").read_text().strip()
+        password = (settings.secrets_dir / "basic-auth-password").read_text().strip()
+        yield Instance(settings, Gateway(settings.listen, user, password), process.pid)
+    finally:
+        process.terminate()
+        try:
+            process.wait(STOP_WAIT_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        down(settings, lambda _: None)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def settings_for(folder: Path) -> Settings:
+    """Settings of a host that shares nothing with another one on this machine."""
+    return load(
+        state_dir=folder / "state",
+        run_dir=folder / "run",
+        secrets_dir=folder / "secrets",
+        docker_config=folder / "docker.json",
+        listen=f"127.0.0.1:{free_port()}",
+        cgroup_parent=f"junctiond-bench-{os.getpid()}",
+        # Enough for functions that end at once; a measurement should not wait half a minute for one that hangs.
+        grace_ms=2000,
+        drain_timeout_ms=2000,
+    )
+
+
+def environment_for(settings: Settings) -> dict[str, str]:
+    """The same settings as environment variables."""
+    return {f"JUNCTIOND_{name.upper()}": str(getattr(settings, name)) for name in OWN}
+
+
+def _wait(settings: Settings, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline_ns = time.monotonic_ns() + int(READY_WAIT_S * 1e9)
+    while not healthy(settings):
+        if process.poll() is not None or time.monotonic_ns() > deadline_ns:
+            lines = log.read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:]
+            raise TargetFailed("junctiond did not come up:\n" + "\n".join(lines))
+        time.sleep(0.02)
