@@ -15,6 +15,7 @@ def latency_cdf(samples_us: Mapping[str, Sequence[float]], subtitle: str, path: 
     # Imported here: matplotlib takes a second to load and only this function needs it.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
     figure = Figure(figsize=(8, 4.5), dpi=120, layout="constrained")
     FigureCanvasAgg(figure)
@@ -23,6 +24,9 @@ def latency_cdf(samples_us: Mapping[str, Sequence[float]], subtitle: str, path: 
         points = cumulative(samples)
         axes.step([x for x, _ in points], [y for _, y in points], where="post", label=name)
     axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel("latency of one invocation, µs")
     axes.set_ylabel("share of invocations")
     axes.set_title(

@@ -2,7 +2,6 @@
 
 import sys
 import time
-from importlib.metadata import version as distribution_version
 from pathlib import Path
 from typing import Annotated
 
@@ -20,6 +19,8 @@ from junctiond.cli.session import CommandError, ask, err, explain, out, print_js
 from junctiond.domain import HostStats, LogQuery
 from junctiond.errors import HostError
 from junctiond.settings import SettingsError
+from junctiond.version import commit
+from junctiond.version import version as release
 
 app = typer.Typer(
     name="junctiond",
@@ -183,7 +184,7 @@ def demo(context: typer.Context) -> None:
 @app.command()
 def version() -> None:
     """Print the version."""
-    out.print(distribution_version("junctiond"))
+    out.print(f"{release()} ({commit()})")
 
 
 def main() -> None:
