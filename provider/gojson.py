@@ -5,13 +5,14 @@
 `msgspec.convert`, because Go's rules differ: keys match without case, null leaves the zero value, and an
 error names the field as the Go program would.
 
-Source: Go 1.22, package encoding/json, documentation of `Unmarshal`.
+Source: documentation of Go's encoding/json, `Unmarshal`; compared with the decoder of Go 1.26 on mutated documents.
+One difference is left: of two spellings of one map's key (`envVars`, `ENVVARS`) the later wins, where Go merges.
 """
 
 import base64
 import binascii
 import functools
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, NamedTuple, TypeVar, cast
 
 import msgspec
 from msgspec import inspect
@@ -32,6 +33,16 @@ _GO_NAMES: Final = {
 }
 
 
+class _Place(NamedTuple):
+    """Where a value stands, as Go tells it: the innermost struct and the path of keys from the top."""
+
+    struct: str
+    path: str
+
+    def __str__(self) -> str:
+        return f"{self.struct}{self.path}"
+
+
 def decode(body: bytes, kind: type[T]) -> T:
     """Decode `body` into the wire type `kind`.
 
@@ -42,7 +53,7 @@ def decode(body: bytes, kind: type[T]) -> T:
     value = parse(body)
     if not isinstance(value, dict | None):
         raise _mismatch(value, f"Go value of type types.{kind.__name__}")
-    return kind(**_fields(value or {}, info, kind.__name__))
+    return kind(**_fields(value or {}, info, ""))
 
 
 def canonical(document: bytes, kind: type[msgspec.Struct]) -> dict[str, Any]:
@@ -94,11 +105,12 @@ def _fields(value: dict[str, Any], info: inspect.StructType, path: str) -> dict[
     for name, member in _matched(value, info):
         if member is not None:
             field = by_name[name]
-            fields[field.name] = _fit(member, field.type, f"{path}.{name}")
+            where = f"{path}.{name}"
+            fields[field.name] = _fit(member, field.type, _Place(info.cls.__name__, where))
     return fields
 
 
-def _fit(value: Any, info: inspect.Type, path: str) -> Any:
+def _fit(value: Any, info: inspect.Type, path: _Place) -> Any:
     """Check `value` against one field's type; null gives the type's zero value."""
     match info:
         case inspect.StrType():
@@ -117,18 +129,18 @@ def _fit(value: Any, info: inspect.Type, path: str) -> Any:
             return {key: _fit(member, info.value_type, path) for key, member in members.items()}
         case inspect.StructType():
             members = {} if value is None else _checked(value, dict, _go_type(info), path)
-            return info.cls(**_fields(members, info, path))
+            return info.cls(**_fields(members, info, path.path))
         case _:
             raise TypeError(f"wire field {path} has a type without a Go counterpart: {info}")
 
 
-def _checked(value: Any, wanted: type, go_type: str, path: str) -> Any:
+def _checked(value: Any, wanted: type, go_type: str, path: _Place) -> Any:
     if type(value) is not wanted:
         raise _mismatch(value, f"Go struct field {path} of type {go_type}")
     return value
 
 
-def _uint64(value: Any, path: str) -> int:
+def _uint64(value: Any, path: _Place) -> int:
     where = f"Go struct field {path} of type uint64"
     if type(value) not in (int, float):
         raise _mismatch(value, where)

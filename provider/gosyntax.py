@@ -157,7 +157,10 @@ class _Scanner:
 
     def _require(self, allowed: bytes, context: str) -> int:
         char = self._peek()
-        if char is None or char not in allowed:
+        if char is None:
+            # At its end Go's scanner feeds itself one space to see whether the value was complete.
+            raise _Fault(f"invalid character ' ' {context}")
+        if char not in allowed:
             raise self._invalid(context)
         self._at += 1
         return char

@@ -43,7 +43,7 @@ def after_alert(status: str, replicas: int, labels: Mapping[str, str]) -> int | 
     wanted = replicas_min(labels)
     if status == "firing":
         maximum = replicas_max(labels)
-        wanted = min(maximum, replicas + math.ceil(maximum / 100 * step))
+        wanted = max(wanted, min(maximum, replicas + math.ceil(maximum / 100 * step)))
     return None if wanted == replicas else wanted
 
 
