@@ -1,1 +1,31 @@
-//! Skeleton.
+//! The socket objects of all sandboxes.
+//!
+//! A guest's socket calls reach the [`Supervisor`] as seccomp user notifications; it answers them by
+//! injecting AF_UNIX sockets made in a network namespace that is private to that sandbox. Reading
+//! and writing then run natively. Nothing a guest says is trusted: its memory is read once, its
+//! descriptors are identified by a copy, and names are hints for display.
+
+mod budget;
+mod call;
+mod host;
+mod inbox;
+mod journal;
+mod mark;
+mod netns;
+mod platform;
+mod ports;
+mod registry;
+mod route;
+mod sandbox;
+mod shared;
+mod sockets;
+mod stats;
+mod supervisor;
+mod sys;
+mod watch;
+mod worker;
+
+pub use host::{Event, Host};
+pub use platform::{BadPlatform, Egress, Network, Platform};
+pub use stats::{Counters, SandboxStats};
+pub use supervisor::{Attachment, Supervisor};

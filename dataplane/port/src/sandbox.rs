@@ -1,0 +1,227 @@
+//! One sandbox as its worker sees it.
+
+use std::collections::HashMap;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::time::Instant;
+
+use arc_swap::ArcSwap;
+use rustix::io::Errno;
+
+use crate::call::{Notification, Outcome, Reply, Wait};
+use crate::host::Host;
+use crate::journal::Journal;
+use crate::mark::Mark;
+use crate::netns;
+use crate::platform::Platform;
+use crate::ports::Ports;
+use crate::route::Here;
+use crate::shared::Shared;
+use crate::sys::{self, process, socket};
+
+/// Threads whose descriptor is kept; a guest with more pays an open per call.
+const CALLERS_MAX: usize = 256;
+
+/// What all sandboxes have in common.
+pub(crate) struct World {
+    pub platform: Arc<ArcSwap<Platform>>,
+    pub host: Arc<dyn Host>,
+}
+
+/// The worker's half of a sandbox.
+pub(crate) struct Sandbox {
+    pub shared: Arc<Shared>,
+    pub notify: OwnedFd,
+    pub journal: Journal,
+    /// Connections taken from a listener whose accept could not be answered, by its cookie.
+    pub stash: HashMap<u64, Vec<(Instant, OwnedFd)>>,
+    /// Ports of datagram sockets.
+    pub udp: Ports,
+    callers: HashMap<u32, Arc<OwnedFd>>,
+}
+
+/// A copy of an injected socket of the guest, held for one call.
+pub(crate) struct Subject {
+    pub fd: OwnedFd,
+    /// `None`: an accepted socket.
+    pub mark: Option<Mark>,
+}
+
+impl Subject {
+    /// Takes up a socket again that was identified earlier in the same call.
+    pub fn resume(fd: OwnedFd) -> Result<Self, Errno> {
+        let bits = socket::int_option(fd.as_fd(), libc::SO_MARK)?;
+        Ok(Self {
+            mark: Mark::decode(u32::from_ne_bytes(bits.to_ne_bytes())),
+            fd,
+        })
+    }
+
+    /// Number of the socket, never reused.
+    pub fn cookie(&self) -> Result<u64, Errno> {
+        socket::cookie(self.fd.as_fd())
+    }
+
+    /// Whether the guest made it for datagrams.
+    pub fn is_datagram(&self) -> bool {
+        self.mark.is_some_and(|mark| mark.datagram)
+    }
+
+    /// Whether the guest made it non-blocking.
+    pub fn is_non_blocking(&self) -> Result<bool, Errno> {
+        Ok(rustix::fs::fcntl_getfl(&self.fd)?.contains(rustix::fs::OFlags::NONBLOCK))
+    }
+
+    /// Remembers `mark` on the socket.
+    pub fn set_mark(&self, mark: Mark) -> Result<(), Errno> {
+        set_mark(self.fd.as_fd(), mark)
+    }
+}
+
+/// Writes a mark.
+pub(crate) fn set_mark(fd: BorrowedFd<'_>, mark: Mark) -> Result<(), Errno> {
+    let bits = i32::from_ne_bytes(mark.encode().to_ne_bytes());
+    socket::set_int_option(fd, libc::SO_MARK, bits)
+}
+
+/// What a descriptor of the guest is.
+pub(crate) enum Descriptor {
+    /// One of ours.
+    Injected(Subject),
+    /// The guest's own AF_UNIX or netlink socket.
+    Foreign,
+}
+
+impl Sandbox {
+    pub fn new(shared: Arc<Shared>, notify: OwnedFd, journal: Journal) -> Self {
+        Self {
+            shared,
+            notify,
+            journal,
+            stash: HashMap::new(),
+            udp: Ports::default(),
+            callers: HashMap::new(),
+        }
+    }
+
+    /// The addresses of this sandbox.
+    pub fn here(&self) -> Here {
+        let Shared {
+            address,
+            gateway,
+            nameserver,
+            ..
+        } = *self.shared;
+        Here {
+            address,
+            gateway,
+            nameserver,
+        }
+    }
+
+    /// Brings the worker into the socket namespace, where it may make sockets.
+    pub fn settle(&self) -> Result<(), Errno> {
+        netns::settle(self.shared.netns.as_fd(), self.shared.netns_cookie)
+    }
+
+    /// The thread that made a call.
+    pub fn caller(&mut self, call: &Notification) -> Result<Arc<OwnedFd>, Errno> {
+        if let Some(pidfd) = self.callers.get(&call.pid) {
+            return Ok(Arc::clone(pidfd));
+        }
+        let pidfd = Arc::new(process::open_thread(call.pid)?);
+        // The number may have been reused between the call and the open.
+        self.must_wait(call)?;
+        if self.callers.len() >= CALLERS_MAX {
+            self.callers.clear();
+        }
+        self.callers.insert(call.pid, Arc::clone(&pidfd));
+        Ok(pidfd)
+    }
+
+    /// A copy of descriptor `fd` of the caller, whatever it is.
+    pub fn copy(&mut self, call: &Notification, fd: i32) -> Result<OwnedFd, Errno> {
+        let pidfd = self.caller(call)?;
+        match process::descriptor_of(pidfd.as_fd(), fd) {
+            // A cached descriptor of a thread that died; its number has a new owner.
+            Err(Errno::SRCH) => {
+                self.callers.remove(&call.pid);
+                let pidfd = self.caller(call)?;
+                process::descriptor_of(pidfd.as_fd(), fd)
+            }
+            copied => copied,
+        }
+    }
+
+    /// Tells what descriptor `fd` of the caller is. The copy decides, never its number or name.
+    pub fn identify(&mut self, call: &Notification, fd: i32) -> Result<Descriptor, Errno> {
+        let copy = self.copy(call, fd)?;
+        let domain = socket::int_option(copy.as_fd(), libc::SO_DOMAIN)?;
+        if domain != libc::AF_UNIX
+            || socket::netns_cookie(copy.as_fd())? != self.shared.netns_cookie
+        {
+            return Ok(Descriptor::Foreign);
+        }
+        Subject::resume(copy).map(Descriptor::Injected)
+    }
+
+    /// Fails unless the caller still waits, so that what was read of it was its own.
+    pub fn must_wait(&self, call: &Notification) -> Result<(), Errno> {
+        if sys::notify::is_waiting(self.notify.as_fd(), call.id) {
+            Ok(())
+        } else {
+            Err(Errno::SRCH)
+        }
+    }
+
+    /// Reads `bytes` bytes of the caller's memory, once.
+    pub fn read(&self, call: &Notification, address: u64, bytes: usize) -> Result<Vec<u8>, Errno> {
+        let mut memory = vec![0; bytes];
+        process::read_memory(call.pid, address, &mut memory)?;
+        self.must_wait(call)?;
+        Ok(memory)
+    }
+
+    /// Reads a 32-bit number of the caller's memory.
+    pub fn read_word(&self, call: &Notification, address: u64) -> Result<u32, Errno> {
+        let mut word = [0; 4];
+        process::read_memory(call.pid, address, &mut word)?;
+        self.must_wait(call)?;
+        Ok(u32::from_ne_bytes(word))
+    }
+
+    /// Writes the caller's memory.
+    pub fn write(&self, call: &Notification, address: u64, bytes: &[u8]) -> Result<(), Errno> {
+        self.must_wait(call)?;
+        process::write_memory(call.pid, address, bytes)
+    }
+
+    /// Handles a call. Every one of the filter has its handler here.
+    pub fn handle(&mut self, world: &World, call: &Notification) -> Reply {
+        match call.number() {
+            libc::SYS_socket => self.on_socket(call),
+            libc::SYS_bind => self.on_bind(call),
+            libc::SYS_listen => self.on_listen(world, call),
+            libc::SYS_connect => self.on_connect(world, call),
+            libc::SYS_accept | libc::SYS_accept4 => self.on_accept(call),
+            libc::SYS_getsockname => self.on_getsockname(call),
+            libc::SYS_getpeername => self.on_getpeername(call),
+            libc::SYS_setsockopt => self.on_setsockopt(call),
+            libc::SYS_getsockopt => self.on_getsockopt(call),
+            libc::SYS_ioctl => self.on_ioctl(call),
+            libc::SYS_shutdown => self.on_shutdown(call),
+            _ => Err(Errno::NOSYS),
+        }
+    }
+
+    /// Goes on with a call whose wait may be over.
+    pub fn resume(&mut self, world: &World, call: &Notification, wait: Wait) -> Reply {
+        match wait {
+            Wait::Accept { listener, deadline } => self.accept_from(call, listener, deadline),
+            Wait::Backlog { socket, deadline } => self.connect_again(world, call, socket, deadline),
+            wait @ (Wait::Egress { .. } | Wait::Receive { .. } | Wait::Send { .. }) => {
+                Ok(Outcome::Park(wait))
+            }
+        }
+    }
+}

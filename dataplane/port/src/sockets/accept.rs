@@ -1,0 +1,146 @@
+//! `accept4(2)` with an address: transactional, because the guest may vanish or run out of
+//! descriptors between taking the connection and receiving it.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use jd_wire::sockaddr;
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::io::Errno;
+
+use crate::call::{Notification, Outcome, Reply, Wait};
+use crate::sandbox::{Descriptor, Sandbox, Subject};
+use crate::shared::SEND_BUFFER_BYTES;
+use crate::sockets::timeouts::{receive_timeout, Brief};
+use crate::sys::{self, socket};
+
+/// Connections kept per listener whose accept could not be answered, and for how long.
+const STASH_MAX: usize = 64;
+const STASH_AGE_MAX: Duration = Duration::from_secs(10);
+
+impl Sandbox {
+    pub(crate) fn on_accept(&mut self, call: &Notification) -> Reply {
+        let subject = match self.identify(call, call.int(0))? {
+            Descriptor::Injected(subject) => subject,
+            Descriptor::Foreign => return Ok(Outcome::Native),
+        };
+        if subject.is_datagram() {
+            return Err(Errno::OPNOTSUPP);
+        }
+        let allowed = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
+        if accept_flags(call) & !allowed != 0 {
+            return Err(Errno::INVAL);
+        }
+        let deadline = receive_timeout(&subject)?.map(|timeout| Instant::now() + timeout);
+        self.accept_from(call, subject.fd, deadline)
+    }
+
+    /// Takes a connection if there is one, parks the call if it may wait.
+    pub(crate) fn accept_from(
+        &mut self,
+        call: &Notification,
+        listener: OwnedFd,
+        deadline: Option<Instant>,
+    ) -> Reply {
+        let listener = Subject::resume(listener)?;
+        // Before a connection is taken: after a bad pointer nobody could have it back.
+        let room = self.room(call, call.args[2])?;
+        let taken = match self.unstash(&listener)? {
+            Some(stashed) => Ok(stashed),
+            None => take(&listener, accept_flags(call) & libc::SOCK_NONBLOCK),
+        };
+        match taken {
+            Ok(connection) => self.hand_over(call, &listener, room, connection),
+            Err(Errno::AGAIN) if !listener.is_non_blocking()? => Ok(Outcome::Park(Wait::Accept {
+                listener: listener.fd,
+                deadline,
+            })),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn hand_over(
+        &mut self,
+        call: &Notification,
+        listener: &Subject,
+        room: usize,
+        connection: OwnedFd,
+    ) -> Reply {
+        let connection = Subject::resume(connection)?;
+        let ends = self.ends(&connection)?;
+        let remote = ends.remote.unwrap_or(ends.local);
+        let address = sockaddr::encode(remote, ends.v6);
+        let written = self.write_address(call, (call.args[1], call.args[2]), room, &address);
+        let close_on_exec = accept_flags(call) & libc::SOCK_CLOEXEC != 0;
+        let sent = written.and_then(|()| {
+            sys::notify::inject(
+                self.notify.as_fd(),
+                call.id,
+                connection.fd.as_fd(),
+                None,
+                close_on_exec,
+            )
+        });
+        if let Err(error) = sent {
+            self.stash(listener, connection.fd)?;
+            return Err(error);
+        }
+        self.shared.tally.injected.add();
+        Ok(Outcome::Answered)
+    }
+
+    fn stash(&mut self, listener: &Subject, connection: OwnedFd) -> Result<(), Errno> {
+        self.stash.retain(|_, kept| {
+            kept.retain(|(since, _)| since.elapsed() < STASH_AGE_MAX);
+            !kept.is_empty()
+        });
+        let kept = self.stash.entry(listener.cookie()?).or_default();
+        if kept.len() < STASH_MAX {
+            kept.push((Instant::now(), connection));
+        }
+        Ok(())
+    }
+
+    fn unstash(&mut self, listener: &Subject) -> Result<Option<OwnedFd>, Errno> {
+        if self.stash.is_empty() {
+            return Ok(None);
+        }
+        let kept = self.stash.get_mut(&listener.cookie()?);
+        Ok(kept
+            .filter(|kept| !kept.is_empty())
+            .map(|kept| kept.remove(0).1))
+    }
+}
+
+fn accept_flags(call: &Notification) -> i32 {
+    if call.number() == libc::SYS_accept4 {
+        call.int(3)
+    } else {
+        0
+    }
+}
+
+/// Accepts without waiting. Whether the call blocks is the guest's to say and may change at any
+/// moment, and another process may take the connection between a poll and the accept: a blocking
+/// listener gets a receive timeout of a moment while this thread looks.
+fn take(listener: &Subject, flags: i32) -> Result<OwnedFd, Errno> {
+    let connection = if listener.is_non_blocking()? {
+        socket::accept(listener.fd.as_fd(), flags | libc::SOCK_CLOEXEC)?
+    } else {
+        let mut ready = [PollFd::new(&listener.fd, PollFlags::IN)];
+        if rustix::event::poll(
+            &mut ready,
+            Some(&Timespec {
+                tv_sec: 0,
+                tv_nsec: 0,
+            }),
+        )? == 0
+        {
+            return Err(Errno::AGAIN);
+        }
+        let _brief = Brief::receive(listener)?;
+        socket::accept(listener.fd.as_fd(), flags | libc::SOCK_CLOEXEC)?
+    };
+    let _ = socket::set_int_option(connection.as_fd(), libc::SO_SNDBUF, SEND_BUFFER_BYTES);
+    Ok(connection)
+}

@@ -1,0 +1,13 @@
+//! What each socket call of a guest does. One file per call or family of calls; all are methods of
+//! the sandbox, run on its worker, and none of them blocks.
+
+mod accept;
+mod bind;
+mod connect;
+mod ioctl;
+mod listen;
+mod names;
+mod options;
+mod shutdown;
+mod socket;
+mod timeouts;

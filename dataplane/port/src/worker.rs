@@ -1,0 +1,489 @@
+//! A thread that answers the notified calls of its sandboxes. It waits only in epoll.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::mpsc::Receiver;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustix::event::epoll::{self, EventData, EventFlags};
+use rustix::event::Timespec;
+use rustix::io::Errno;
+
+use crate::budget::Budget;
+use crate::call::{Notification, Outcome, Reply, Wait};
+use crate::host::Event;
+use crate::inbox::{Command, Inbox};
+use crate::registry::Registry;
+use crate::sandbox::{Sandbox, World};
+use crate::sys::notify;
+use crate::watch::{Release, Watch};
+
+/// Calls of one sandbox that may wait at once; the journal has room for a few more.
+const PARKED_MAX: usize = 448;
+/// Longest distance between two tries at a full backlog.
+const BACKLOG_RETRY: Duration = Duration::from_millis(10);
+/// `ERESTARTSYS`, known to the kernel's signal code only.
+const ERESTARTSYS: i32 = 512;
+const EVENTS: usize = 64;
+
+/// What an epoll event is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Source {
+    Inbox,
+    Notify(u64),
+    Init(u64),
+    Parked(u64),
+}
+
+impl Source {
+    fn data(self) -> EventData {
+        let (kind, id) = match self {
+            Self::Inbox => (0, 0),
+            Self::Notify(id) => (1, id),
+            Self::Init(id) => (2, id),
+            Self::Parked(id) => (3, id),
+        };
+        EventData::new_u64(kind << 56 | id)
+    }
+
+    fn of(data: EventData) -> Self {
+        let (kind, id) = (data.u64() >> 56, data.u64() & ((1 << 56) - 1));
+        match kind {
+            1 => Self::Notify(id),
+            2 => Self::Init(id),
+            3 => Self::Parked(id),
+            _ => Self::Inbox,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Timer {
+    Parked(u64),
+    Rested(u64),
+}
+
+struct Resident {
+    sandbox: Sandbox,
+    init: OwnedFd,
+    budget: Budget,
+    parked: usize,
+}
+
+struct Parked {
+    sandbox: u64,
+    call: Notification,
+    wait: Wait,
+    watch: Watch,
+}
+
+/// The worker.
+pub(crate) struct Worker {
+    world: Arc<World>,
+    registry: Arc<Registry>,
+    epoll: OwnedFd,
+    inbox: Arc<Inbox>,
+    commands: Receiver<Command>,
+    residents: HashMap<u64, Resident>,
+    parked: HashMap<u64, Parked>,
+    next_parked: u64,
+    timers: BinaryHeap<Reverse<(Instant, Timer)>>,
+}
+
+impl Worker {
+    pub fn new(
+        world: Arc<World>,
+        registry: Arc<Registry>,
+        inbox: Arc<Inbox>,
+        commands: Receiver<Command>,
+    ) -> Result<Self, Errno> {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        epoll::add(&epoll, &inbox.bell, Source::Inbox.data(), EventFlags::IN)?;
+        Ok(Self {
+            world,
+            registry,
+            epoll,
+            inbox,
+            commands,
+            residents: HashMap::new(),
+            parked: HashMap::new(),
+            next_parked: 1,
+            timers: BinaryHeap::new(),
+        })
+    }
+
+    /// Serves until it is told to stop.
+    pub fn run(mut self) {
+        let mut events = Vec::with_capacity(EVENTS);
+        loop {
+            events.clear();
+            let timeout = self.timers.peek().map(|Reverse((at, _))| until(*at));
+            match epoll::wait(
+                &self.epoll,
+                rustix::buffer::spare_capacity(&mut events),
+                timeout.as_ref(),
+            ) {
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(error) => {
+                    log::error!("a notify worker cannot wait for events: {error}");
+                    return;
+                }
+            }
+            for event in &events {
+                let (data, flags) = (event.data, event.flags);
+                match Source::of(data) {
+                    Source::Inbox => {
+                        if !self.read_inbox() {
+                            return;
+                        }
+                    }
+                    Source::Notify(id) if flags.contains(EventFlags::IN) => self.serve(id),
+                    Source::Notify(id) => self.evict(id, "every process of the guest is gone"),
+                    Source::Init(id) => self.evict(id, "the guest's init is gone"),
+                    Source::Parked(id) => self.resume(id),
+                }
+            }
+            self.run_timers();
+        }
+    }
+
+    fn read_inbox(&mut self) -> bool {
+        self.inbox.hush();
+        while let Ok(command) = self.commands.try_recv() {
+            match command {
+                Command::Attach(sandbox, init) => self.attach(*sandbox, init),
+                Command::Detach(id) => self.evict(id, "detached"),
+                Command::Stop => return false,
+            }
+        }
+        true
+    }
+
+    fn attach(&mut self, sandbox: Sandbox, init: OwnedFd) {
+        let id = sandbox.shared.id;
+        let added = epoll::add(
+            &self.epoll,
+            &sandbox.notify,
+            Source::Notify(id).data(),
+            EventFlags::IN,
+        )
+        .and_then(|()| epoll::add(&self.epoll, &init, Source::Init(id).data(), EventFlags::IN));
+        let budget = Budget::new(Instant::now());
+        self.residents.insert(
+            id,
+            Resident {
+                sandbox,
+                init,
+                budget,
+                parked: 0,
+            },
+        );
+        if let Err(error) = added {
+            self.evict(id, &format!("its descriptors cannot be watched: {error}"));
+        }
+    }
+
+    /// Stops serving a sandbox. Closing the notify descriptor releases whoever waits on it.
+    fn evict(&mut self, id: u64, reason: &str) {
+        let Some(resident) = self.residents.remove(&id) else {
+            return;
+        };
+        // Explicitly: the keeper holds duplicates, so closing ours would not remove them.
+        let _ = epoll::delete(&self.epoll, &resident.sandbox.notify);
+        let _ = epoll::delete(&self.epoll, &resident.init);
+        let waiting: Vec<u64> = self
+            .parked
+            .iter()
+            .filter(|(_, parked)| parked.sandbox == id)
+            .map(|(id, _)| *id)
+            .collect();
+        for parked in waiting {
+            self.unpark(parked);
+        }
+        self.registry.remove(id);
+        let sandbox = resident.sandbox.shared.name.clone();
+        log::info!("sandbox {sandbox} is no longer served: {reason}");
+        self.world.host.event(Event::Detached {
+            sandbox,
+            reason: reason.to_owned(),
+        });
+    }
+
+    /// Takes and answers one call; epoll comes back if there is another, after the other sandboxes.
+    fn serve(&mut self, id: u64) {
+        let Some(resident) = self.residents.get_mut(&id) else {
+            return;
+        };
+        let sandbox = &mut resident.sandbox;
+        // An error means that the caller was killed before it was heard.
+        let Ok(call) = notify::receive(sandbox.notify.as_fd()) else {
+            return;
+        };
+        let started = Instant::now();
+        sandbox.shared.tally.notifications.add();
+        if !sandbox.journal.open(call.id) {
+            let _ = notify::fail(sandbox.notify.as_fd(), call.id, libc::ENOBUFS);
+            return;
+        }
+        let reply = sandbox.handle(&self.world, &call);
+        self.settle(id, call, reply);
+        self.charge(id, started);
+    }
+
+    fn charge(&mut self, id: u64, started: Instant) {
+        let alone = self.residents.len() < 2;
+        let Some(resident) = self.residents.get_mut(&id) else {
+            return;
+        };
+        let now = Instant::now();
+        let Some(rest) = resident.budget.spend(now - started, now) else {
+            return;
+        };
+        if alone {
+            return;
+        }
+        resident.sandbox.shared.tally.rests.add();
+        let quiet = EventFlags::empty();
+        if epoll::modify(
+            &self.epoll,
+            &resident.sandbox.notify,
+            Source::Notify(id).data(),
+            quiet,
+        )
+        .is_ok()
+        {
+            self.timers.push(Reverse((now + rest, Timer::Rested(id))));
+        }
+    }
+
+    /// Carries out what a handler decided.
+    fn settle(&mut self, id: u64, call: Notification, reply: Reply) {
+        let Some(resident) = self.residents.get_mut(&id) else {
+            return;
+        };
+        let sandbox = &mut resident.sandbox;
+        let notify = sandbox.notify.as_fd();
+        // Errors of an answer mean that the caller is gone; there is nobody to tell.
+        match reply {
+            Ok(Outcome::Value(value)) => drop(notify::answer(notify, call.id, value)),
+            Ok(Outcome::Native) => drop(notify::proceed(notify, call.id)),
+            Ok(Outcome::Answered) => {}
+            Ok(Outcome::Inject(injection)) => {
+                let (socket, on_exec) = (injection.socket.as_fd(), injection.close_on_exec);
+                let mut done = notify::inject(notify, call.id, socket, injection.at, on_exec);
+                if injection.at.is_some() && done == Err(Errno::BADF) {
+                    done = notify::inject(notify, call.id, socket, None, on_exec);
+                }
+                if let Err(error) = done {
+                    let _ = notify::fail(notify, call.id, error.raw_os_error());
+                }
+            }
+            Ok(Outcome::Park(wait)) if resident.parked < PARKED_MAX => {
+                return self.park(id, call, wait)
+            }
+            Ok(Outcome::Park(_)) => {
+                sandbox.shared.tally.denied.add();
+                let _ = notify::fail(notify, call.id, libc::ENOBUFS);
+            }
+            Err(error) => {
+                let _ = notify::fail(notify, call.id, error.raw_os_error());
+            }
+        }
+        sandbox.journal.close(call.id);
+    }
+
+    fn park(&mut self, sandbox: u64, call: Notification, wait: Wait) {
+        let id = self.next_parked;
+        self.next_parked += 1;
+        if let Some(resident) = self.residents.get_mut(&sandbox) {
+            resident.parked += 1;
+            resident.sandbox.shared.tally.parked.add();
+        }
+        let watch = Watch::new(call.pid);
+        self.parked.insert(
+            id,
+            Parked {
+                sandbox,
+                call,
+                wait,
+                watch,
+            },
+        );
+        self.listen_for(id);
+        self.set_timer(id);
+    }
+
+    /// Arms epoll for what a parked call waits for, once.
+    fn listen_for(&self, id: u64) {
+        let Some(parked) = self.parked.get(&id) else {
+            return;
+        };
+        let (fd, flags) = match &parked.wait {
+            Wait::Accept { listener, .. } => (listener, EventFlags::IN),
+            Wait::Receive { socket, .. } => (socket, EventFlags::IN),
+            Wait::Send { socket, .. } => (socket, EventFlags::OUT),
+            Wait::Backlog { .. } | Wait::Egress { .. } => return,
+        };
+        if let Err(error) = epoll::add(
+            &self.epoll,
+            fd,
+            Source::Parked(id).data(),
+            flags | EventFlags::ONESHOT,
+        ) {
+            log::warn!("a waiting call is only looked after by timer: {error}");
+        }
+    }
+
+    fn set_timer(&mut self, id: u64) {
+        let Some(parked) = self.parked.get_mut(&id) else {
+            return;
+        };
+        let longest = match parked.wait {
+            Wait::Backlog { .. } => BACKLOG_RETRY,
+            _ => Duration::MAX,
+        };
+        let look = parked.watch.next(longest);
+        let at = parked
+            .wait
+            .deadline()
+            .map_or(look, |deadline| look.min(deadline));
+        self.timers.push(Reverse((at, Timer::Parked(id))));
+    }
+
+    /// Takes a call out of those that wait; its socket leaves epoll.
+    fn unpark(&mut self, id: u64) -> Option<Parked> {
+        let parked = self.parked.remove(&id)?;
+        match &parked.wait {
+            Wait::Accept { listener: fd, .. }
+            | Wait::Receive { socket: fd, .. }
+            | Wait::Send { socket: fd, .. } => drop(epoll::delete(&self.epoll, fd)),
+            Wait::Backlog { .. } | Wait::Egress { .. } => {}
+        }
+        if let Some(resident) = self.residents.get_mut(&parked.sandbox) {
+            resident.parked -= 1;
+        }
+        Some(parked)
+    }
+
+    /// Tries a parked call again.
+    fn resume(&mut self, id: u64) {
+        let Some(parked) = self.unpark(id) else {
+            return;
+        };
+        let Parked {
+            sandbox,
+            call,
+            wait,
+            watch,
+        } = parked;
+        let Some(resident) = self.residents.get_mut(&sandbox) else {
+            return;
+        };
+        let reply = resident.sandbox.resume(&self.world, &call, wait);
+        if let Ok(Outcome::Park(wait)) = reply {
+            resident.parked += 1;
+            self.parked.insert(
+                id,
+                Parked {
+                    sandbox,
+                    call,
+                    wait,
+                    watch,
+                },
+            );
+            self.listen_for(id);
+            return;
+        }
+        self.settle(sandbox, call, reply);
+    }
+
+    fn run_timers(&mut self) {
+        let now = Instant::now();
+        while let Some(Reverse((at, timer))) = self.timers.peek().copied() {
+            if at > now {
+                return;
+            }
+            self.timers.pop();
+            match timer {
+                Timer::Parked(id) => self.look_after(id, now),
+                Timer::Rested(id) => {
+                    let Some(resident) = self.residents.get(&id) else {
+                        continue;
+                    };
+                    let source = Source::Notify(id).data();
+                    let _ = epoll::modify(
+                        &self.epoll,
+                        &resident.sandbox.notify,
+                        source,
+                        EventFlags::IN,
+                    );
+                }
+            }
+        }
+    }
+
+    /// Releases a parked call whose caller died, must handle a signal, or waited long enough.
+    fn look_after(&mut self, id: u64, now: Instant) {
+        let Some(parked) = self.parked.get(&id) else {
+            return;
+        };
+        let Some(resident) = self.residents.get(&parked.sandbox) else {
+            return;
+        };
+        let (waiting, retry) = (
+            resident.sandbox.must_wait(&parked.call).is_ok(),
+            matches!(parked.wait, Wait::Backlog { .. }),
+        );
+        let error = if !waiting {
+            Some(libc::EINTR)
+        } else if parked
+            .wait
+            .deadline()
+            .is_some_and(|deadline| deadline <= now)
+        {
+            Some(timed_out(&parked.wait))
+        } else {
+            parked
+                .watch
+                .look()
+                .map(|release| released(release, &parked.wait))
+        };
+        if let Some(error) = error {
+            let Some(Parked { sandbox, call, .. }) = self.unpark(id) else {
+                return;
+            };
+            return self.settle(sandbox, call, Err(Errno::from_raw_os_error(error)));
+        }
+        if retry {
+            self.resume(id);
+        }
+        self.set_timer(id);
+    }
+}
+
+fn until(at: Instant) -> Timespec {
+    let left = at.saturating_duration_since(Instant::now());
+    Timespec {
+        tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: left.subsec_nanos().into(),
+    }
+}
+
+fn timed_out(wait: &Wait) -> i32 {
+    match wait {
+        Wait::Accept { .. } | Wait::Receive { .. } | Wait::Send { .. } => libc::EAGAIN,
+        Wait::Backlog { .. } | Wait::Egress { .. } => libc::ETIMEDOUT,
+    }
+}
+
+/// What a signal makes of a call. Calls with a timeout of the guest's own are never restarted
+/// (signal(7)).
+fn released(release: Release, wait: &Wait) -> i32 {
+    let connects = matches!(wait, Wait::Backlog { .. } | Wait::Egress { .. });
+    match release {
+        Release::Restart if connects || wait.deadline().is_none() => ERESTARTSYS,
+        _ => libc::EINTR,
+    }
+}

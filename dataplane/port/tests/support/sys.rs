@@ -1,0 +1,226 @@
+//! The unsafe edge of the tests: a guest process with namespaces and the notify filter.
+
+use std::fs::File;
+use std::io;
+use std::net::Ipv4Addr;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use super::filter::Instruction;
+
+/// A fresh network namespace, held by its descriptor only.
+pub fn new_netns() -> OwnedFd {
+    std::thread::spawn(|| {
+        // SAFETY: changes only this thread, which ends right after.
+        assert_eq!(
+            unsafe { libc::unshare(libc::CLONE_NEWNET) },
+            0,
+            "the tests need root"
+        );
+        File::open("/proc/thread-self/ns/net")
+            .expect("proc is mounted")
+            .into()
+    })
+    .join()
+    .expect("the thread ends")
+}
+
+/// A journal as a keeper makes it.
+pub fn journal() -> OwnedFd {
+    // SAFETY: a constant name; a new descriptor comes back.
+    let fd = unsafe { libc::memfd_create(c"journal".as_ptr(), libc::MFD_CLOEXEC) };
+    assert!(fd >= 0);
+    // SAFETY: the kernel just made it for us.
+    let file = File::from(unsafe { OwnedFd::from_raw_fd(fd) });
+    file.set_len(4096).expect("a memory file grows");
+    file.into()
+}
+
+/// How a guest is started.
+#[derive(Clone, Copy)]
+pub struct Start {
+    /// Its address, given to its loopback.
+    pub address: Ipv4Addr,
+    /// User to become.
+    pub uid: Option<u32>,
+}
+
+#[repr(C)]
+struct Program {
+    length: libc::c_ushort,
+    instructions: *const Instruction,
+}
+
+fn ok(result: libc::c_int) -> io::Result<libc::c_int> {
+    if result < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(result)
+    }
+}
+
+fn interface_request() -> libc::ifreq {
+    // SAFETY: all-zero bytes are a valid ifreq.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    request.ifr_name[0] = b'l' as libc::c_char;
+    request.ifr_name[1] = b'o' as libc::c_char;
+    request
+}
+
+fn loopback(address: Ipv4Addr) -> io::Result<()> {
+    // SAFETY: plain numbers.
+    let socket = ok(unsafe { libc::socket(libc::AF_INET, libc::SOCK_DGRAM, 0) })?;
+    let mut request = interface_request();
+    request.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_short;
+    // SAFETY: the request is live and laid out by libc.
+    ok(unsafe { libc::ioctl(socket, libc::SIOCSIFFLAGS as _, &raw mut request) })?;
+    let mut request = interface_request();
+    request.ifr_name[2] = b':' as libc::c_char;
+    request.ifr_name[3] = b'1' as libc::c_char;
+    let octets = address.octets();
+    let bytes = [2, 0, 0, 0, octets[0], octets[1], octets[2], octets[3]];
+    for (to, from) in std::iter::zip(0..8, bytes) {
+        // SAFETY: writes the first eight bytes of the request's address member.
+        unsafe { (&raw mut request.ifr_ifru).cast::<u8>().add(to).write(from) };
+    }
+    // SAFETY: as above.
+    ok(unsafe { libc::ioctl(socket, libc::SIOCSIFADDR as _, &raw mut request) })?;
+    // SAFETY: the descriptor is ours.
+    ok(unsafe { libc::close(socket) })?;
+    Ok(())
+}
+
+fn install(program: &[Instruction]) -> io::Result<RawFd> {
+    const NEW_LISTENER: libc::c_ulong = 1 << 3;
+    const WAIT_KILLABLE_RECV: libc::c_ulong = 1 << 5;
+    // SAFETY: plain numbers.
+    ok(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) })?;
+    let program = Program {
+        length: program.len() as libc::c_ushort,
+        instructions: program.as_ptr(),
+    };
+    let flags = NEW_LISTENER | WAIT_KILLABLE_RECV;
+    // SAFETY: the program lives across the call and has the kernel's layout.
+    let fd = unsafe {
+        libc::syscall(
+            libc::SYS_seccomp,
+            libc::SECCOMP_SET_MODE_FILTER,
+            flags,
+            &raw const program,
+        )
+    };
+    ok(fd as libc::c_int)
+}
+
+#[repr(C, align(8))]
+struct Control([u8; 24]);
+
+/// Sends a descriptor with one byte; makes no allocation, as it runs between fork and exec.
+fn send_descriptor(socket: RawFd, fd: RawFd) -> io::Result<()> {
+    let mut control = Control([0; 24]);
+    let mut byte = [0_u8];
+    let mut vector = libc::iovec {
+        iov_base: byte.as_mut_ptr().cast(),
+        iov_len: 1,
+    };
+    // SAFETY: all-zero bytes are a valid msghdr.
+    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+    message.msg_iov = &raw mut vector;
+    message.msg_iovlen = 1;
+    message.msg_control = control.0.as_mut_ptr().cast();
+    message.msg_controllen = 24;
+    // SAFETY: the control buffer has room for one header and one descriptor.
+    unsafe {
+        let header = libc::CMSG_FIRSTHDR(&raw const message);
+        (*header).cmsg_level = libc::SOL_SOCKET;
+        (*header).cmsg_type = libc::SCM_RIGHTS;
+        (*header).cmsg_len = libc::CMSG_LEN(4) as _;
+        libc::CMSG_DATA(header).cast::<RawFd>().write_unaligned(fd);
+    }
+    // SAFETY: everything the message points to is live.
+    ok(unsafe { libc::sendmsg(socket, &raw const message, 0) } as libc::c_int)?;
+    Ok(())
+}
+
+fn receive_descriptor(socket: RawFd) -> io::Result<OwnedFd> {
+    let mut control = Control([0; 24]);
+    let mut byte = [0_u8];
+    let mut vector = libc::iovec {
+        iov_base: byte.as_mut_ptr().cast(),
+        iov_len: 1,
+    };
+    // SAFETY: all-zero bytes are a valid msghdr.
+    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+    message.msg_iov = &raw mut vector;
+    message.msg_iovlen = 1;
+    message.msg_control = control.0.as_mut_ptr().cast();
+    message.msg_controllen = 24;
+    // SAFETY: everything the message points to is live.
+    ok(unsafe { libc::recvmsg(socket, &raw mut message, libc::MSG_CMSG_CLOEXEC) } as libc::c_int)?;
+    // SAFETY: the kernel filled the control buffer as the length says.
+    let header = unsafe { libc::CMSG_FIRSTHDR(&raw const message) };
+    if header.is_null() {
+        return Err(io::Error::other("the guest sent no descriptor"));
+    }
+    // SAFETY: the header is one of SCM_RIGHTS with one descriptor, which is now ours.
+    Ok(unsafe { OwnedFd::from_raw_fd(libc::CMSG_DATA(header).cast::<RawFd>().read_unaligned()) })
+}
+
+/// Starts `command` in an empty network namespace behind the notify filter.
+pub fn spawn(
+    command: &mut Command,
+    start: Start,
+    program: Vec<Instruction>,
+) -> io::Result<(std::process::Child, OwnedFd)> {
+    let mut pair = [-1; 2];
+    // SAFETY: the kernel writes two descriptors into the live array.
+    ok(unsafe {
+        libc::socketpair(
+            libc::AF_UNIX,
+            libc::SOCK_STREAM | libc::SOCK_CLOEXEC,
+            0,
+            pair.as_mut_ptr(),
+        )
+    })?;
+    // SAFETY: the kernel just made them for us.
+    let (here, there) = unsafe { (OwnedFd::from_raw_fd(pair[0]), OwnedFd::from_raw_fd(pair[1])) };
+    let socket = there.as_raw_fd();
+    let prepare = move || {
+        // SAFETY: plain numbers.
+        ok(unsafe { libc::unshare(libc::CLONE_NEWNET) })?;
+        loopback(start.address)?;
+        if let Some(uid) = start.uid {
+            // SAFETY: plain numbers and a null list of length 0.
+            unsafe {
+                ok(libc::setgroups(0, std::ptr::null()))?;
+                ok(libc::setgid(uid))?;
+                ok(libc::setuid(uid))?;
+            }
+        }
+        let notify = install(&program)?;
+        send_descriptor(socket, notify)?;
+        // SAFETY: the descriptor is ours; the guest must not have it.
+        ok(unsafe { libc::close(notify) })?;
+        Ok(())
+    };
+    // SAFETY: the closure makes system calls only; it neither allocates nor locks.
+    unsafe { command.pre_exec(prepare) };
+    let child = command.spawn()?;
+    Ok((child, receive_descriptor(here.as_raw_fd())?))
+}
+
+/// A descriptor of a process.
+pub fn pidfd(pid: u32) -> OwnedFd {
+    // SAFETY: plain numbers in, a new descriptor out.
+    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid as libc::pid_t, 0) };
+    assert!(fd >= 0, "{}", io::Error::last_os_error());
+    // SAFETY: the kernel just made it for us.
+    unsafe { OwnedFd::from_raw_fd(fd as RawFd) }
+}
+
+/// Sends a signal.
+pub fn kill(pid: u32, signal: i32) {
+    // SAFETY: plain numbers.
+    assert_eq!(unsafe { libc::kill(pid as libc::pid_t, signal) }, 0);
+}
