@@ -1,0 +1,3 @@
+module behaviours
+
+go 1.22
