@@ -39,6 +39,13 @@ def test_queries(query: dict[str, str], expected: LogQuery) -> None:
     assert logs.parse(query, NOW_NS) == expected
 
 
+def parsed(query: dict[str, str]) -> LogQuery | int:
+    try:
+        return logs.parse(query, NOW_NS)
+    except Refusal as refusal:
+        return refusal.status
+
+
 @given(
     st.dictionaries(st.sampled_from(["name", "namespace", "tail", "since", "follow"]), st.text())
 )
