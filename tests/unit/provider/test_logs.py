@@ -12,6 +12,7 @@ from junctiond.api.base import HostApi
 from junctiond.domain import LogQuery, LogRecord
 from junctiond.errors import HostError, Reason
 from provider import logs
+from provider.reply import Refusal
 
 NOW_NS = 1_800_000_000_000_000_000
 FIVE_MINUTES_NS = 300 * 10**9
