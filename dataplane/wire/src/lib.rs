@@ -4,6 +4,7 @@
 
 pub mod attach;
 pub mod control;
+pub mod dns;
 pub mod names;
 pub mod notify;
 pub mod sockaddr;
