@@ -1,3 +1,72 @@
-//! Skeleton.
+//! `jsandbox`: see `docs/protocols.md`.
 
-fn main() {}
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use jd_sandbox::spec::{Spec, SPEC_BYTES_MAX};
+use jd_sandbox::{keeper, sweep};
+
+const USAGE: &str = "usage: jsandbox run --spec FILE
+       jsandbox check [--json]
+       jsandbox sweep --run-dir DIR --cgroup-parent NAME
+       jsandbox --version";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words[..] {
+        ["run", "--spec", file] => run(Path::new(file)),
+        ["sweep", "--run-dir", folder, "--cgroup-parent", parent]
+        | ["sweep", "--cgroup-parent", parent, "--run-dir", folder] => {
+            clean(Path::new(folder), parent)
+        }
+        ["--version"] => {
+            println!("jsandbox {}", env!("CARGO_PKG_VERSION"));
+            ExitCode::SUCCESS
+        }
+        _ => {
+            eprintln!("{USAGE}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn read(file: &Path) -> Result<Spec, String> {
+    let named = |error: &dyn std::fmt::Display| format!("{}: {error}", file.display());
+    let mut text = Vec::new();
+    let source = File::open(file).map_err(|error| named(&error))?;
+    source
+        .take(SPEC_BYTES_MAX)
+        .read_to_end(&mut text)
+        .map_err(|error| named(&error))?;
+    Spec::parse(&text).map_err(|error| named(&error))
+}
+
+fn run(file: &Path) -> ExitCode {
+    let outcome = read(file).and_then(|spec| keeper::run(spec).map_err(|error| error.to_string()));
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("jsandbox: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn clean(folder: &Path, parent: &str) -> ExitCode {
+    let report = |removed: Vec<PathBuf>| {
+        removed
+            .iter()
+            .for_each(|path| println!("removed {}", path.display()))
+    };
+    match sweep::sweep(folder, parent).map(report) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("jsandbox: sweep: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

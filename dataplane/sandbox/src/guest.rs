@@ -1,0 +1,248 @@
+//! Process 1 of the sandbox: builds it as real root, gives that up, starts the program, reaps, ends with it.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
+
+use rustix::event::{poll, PollFd, PollFlags, Timespec};
+use rustix::io::Errno;
+use rustix::process::{set_parent_process_death_signal, wait, Signal, WaitOptions};
+use rustix::process::{setrlimit, Resource, Rlimit};
+use rustix::thread::{
+    move_into_link_name_space, set_no_new_privs, set_thread_groups, set_thread_res_gid,
+    set_thread_res_uid, Gid, LinkNameSpaceType, Uid,
+};
+
+use crate::cgroup::Hierarchy;
+use crate::launch_error::{LaunchError, Step};
+use crate::payload::{self, Payload};
+use crate::spec::Spec;
+use crate::sys::clone::{exit_now, fork_into, Side};
+use crate::sys::{interface, signals};
+use crate::{privilege, procfs, report, rootfs};
+
+/// Longest wait for the keeper to put us into the control group, in milliseconds.
+const GO_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What the keeper hands to process 1.
+#[derive(Debug)]
+pub struct Handover<'a> {
+    /// What to build.
+    pub spec: &'a Spec,
+    /// Namespace that maps the sandbox's ids; process 1 moves into it at the end.
+    pub user_namespace: OwnedFd,
+    /// Facts go out here; one byte comes in when the control group is set.
+    pub reports: OwnedFd,
+    /// How the program ended goes out here.
+    pub ending: OwnedFd,
+    /// The program's output.
+    pub stdout: OwnedFd,
+    /// The program's error output.
+    pub stderr: OwnedFd,
+    /// Control groups that the guest may see.
+    pub cgroups: Vec<Hierarchy>,
+}
+
+/// How the program ended, as it crosses from process 1 to the keeper.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ending {
+    /// Exit code, -1 if a signal ended it.
+    pub code: i32,
+    /// Signal, 0 if none.
+    pub signal: i32,
+}
+
+impl Ending {
+    /// Length on the pipe, in bytes.
+    pub const BYTES: usize = 8;
+
+    /// Bytes for the pipe.
+    #[must_use]
+    pub fn encode(self) -> [u8; Self::BYTES] {
+        let mut bytes = [0; Self::BYTES];
+        bytes[..4].copy_from_slice(&self.code.to_ne_bytes());
+        bytes[4..].copy_from_slice(&self.signal.to_ne_bytes());
+        bytes
+    }
+
+    /// Reads what [`Self::encode`] wrote.
+    #[must_use]
+    pub fn decode(bytes: [u8; Self::BYTES]) -> Self {
+        let [a, b, c, d, e, f, g, h] = bytes;
+        Self {
+            code: i32::from_ne_bytes([a, b, c, d]),
+            signal: i32::from_ne_bytes([e, f, g, h]),
+        }
+    }
+}
+
+/// The life of process 1. Never returns.
+pub fn run(handover: Handover<'_>) -> ! {
+    let payload = match build(&handover) {
+        Ok(payload) => payload,
+        Err(error) => {
+            let _ = report::failure(&handover.reports, &error.to_string());
+            exit_now(1)
+        }
+    };
+    let Handover {
+        reports,
+        ending,
+        stdout,
+        stderr,
+        ..
+    } = handover;
+    match fork_into(0) {
+        Ok(Side::Child) => {
+            drop(ending);
+            payload::run(&payload, &reports, &stdout, &stderr)
+        }
+        Ok(Side::Parent { pid, pidfd }) => {
+            // The keeper sees the program's exec as the end of this pair, and its output's end on those pipes.
+            drop((payload, pidfd, reports, stdout, stderr));
+            reap(pid, &ending)
+        }
+        Err(error) => {
+            let _ = report::failure(&reports, &format!("starting the program: {error}"));
+            exit_now(1)
+        }
+    }
+}
+
+fn build(handover: &Handover<'_>) -> Result<Payload, LaunchError> {
+    let spec = handover.spec;
+    die_with_keeper(&handover.reports)?;
+    signals::reset_signals();
+    signals::forbid_dumping().step(|| "clearing the dumpable flag")?;
+    rustix::process::umask(rustix::fs::Mode::empty());
+    rustix::system::sethostname(spec.hostname.as_bytes()).step(|| "setting the host name")?;
+    interface::bring_loopback_up().step(|| "bringing lo up")?;
+    interface::add_loopback_address(spec.network.address)
+        .step(|| "giving lo the function's address")?;
+    let built = rootfs::build(spec, handover.user_namespace.as_fd())?;
+    for warning in &built.warnings {
+        report::warning(&handover.reports, warning).step(|| "reporting")?;
+    }
+    // The output pipes are the host's root's; /dev/stdout must be open to the program that owns its end.
+    let reader = Uid::from_raw(spec.uid_base + built.account.uid);
+    for pipe in [&handover.stdout, &handover.stderr] {
+        rustix::fs::fchown(pipe, Some(reader), None).step(|| "owning the output pipes")?;
+    }
+    let limits = [
+        (Resource::Nofile, spec.limits.nofile_max),
+        (Resource::Core, 0),
+    ];
+    for (resource, most) in limits {
+        let limit = Rlimit {
+            current: Some(most),
+            maximum: Some(most),
+        };
+        setrlimit(resource, limit).step(|| format!("setting limit {resource:?}"))?;
+    }
+    wait_for_go(&handover.reports)?;
+    privilege::new_cgroup_namespace().step(|| "entering a cgroup namespace")?;
+    procfs::mount_cgroups(&handover.cgroups, spec.uid_base)?;
+    leave_host_users(&handover.user_namespace)?;
+    die_with_keeper(&handover.reports)?;
+    Payload::prepare(&spec.process, built.account)
+}
+
+/// The kernel kills us when the keeper ends; if it already has, its end of the pair is closed.
+fn die_with_keeper(reports: &OwnedFd) -> Result<(), LaunchError> {
+    set_parent_process_death_signal(Some(Signal::KILL)).step(|| "PR_SET_PDEATHSIG")?;
+    let mut watched = [PollFd::new(reports, PollFlags::empty())];
+    poll(
+        &mut watched,
+        Some(&Timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        }),
+    )
+    .step(|| "polling the keeper")?;
+    if watched[0].revents().contains(PollFlags::HUP) {
+        exit_now(1);
+    }
+    Ok(())
+}
+
+fn wait_for_go(reports: &OwnedFd) -> Result<(), LaunchError> {
+    let mut watched = [PollFd::new(reports, PollFlags::IN)];
+    let timeout =
+        Timespec::try_from(GO_TIMEOUT).map_err(|e| LaunchError::new("timeout", e.to_string()))?;
+    let ready = poll(&mut watched, Some(&timeout)).step(|| "waiting for the control group")?;
+    let mut byte = [0_u8; 1];
+    if ready == 0
+        || rustix::io::read(reports, &mut byte).step(|| "waiting for the control group")? == 0
+    {
+        return Err(LaunchError::new(
+            "waiting for the control group",
+            "the keeper gave up",
+        ));
+    }
+    Ok(())
+}
+
+/// From here on this process has no power over anything of the host: all other namespaces belong to the host's user
+/// namespace, so even root of the sandbox's owns none of them.
+fn leave_host_users(user_namespace: &OwnedFd) -> Result<(), LaunchError> {
+    move_into_link_name_space(user_namespace.as_fd(), Some(LinkNameSpaceType::User))
+        .step(|| "entering the user namespace")?;
+    set_thread_groups(&[Gid::ROOT]).step(|| "setting groups")?;
+    set_thread_res_gid(Gid::ROOT, Gid::ROOT, Gid::ROOT)
+        .step(|| "becoming the sandbox's root group")?;
+    set_thread_res_uid(Uid::ROOT, Uid::ROOT, Uid::ROOT).step(|| "becoming the sandbox's root")?;
+    signals::forbid_dumping().step(|| "clearing the dumpable flag")
+}
+
+/// Waits for every child; ends with the program, and the kernel ends the rest of the sandbox with us.
+fn reap(program: i32, ending: &OwnedFd) -> ! {
+    let _ = set_no_new_privs(true);
+    let _ = privilege::drop_all_capabilities();
+    privilege::close_all_but(ending.as_fd());
+    loop {
+        let (pid, status) = match wait(WaitOptions::empty()) {
+            Ok(Some(ended)) => ended,
+            Ok(None) | Err(Errno::INTR) => continue,
+            Err(_) => exit_now(1),
+        };
+        if pid.as_raw_nonzero().get() != program {
+            continue;
+        }
+        let signal = status.terminating_signal().unwrap_or(0);
+        let code = status.exit_status().unwrap_or(-1);
+        let _ = rustix::io::write(ending, &Ending { code, signal }.encode());
+        exit_now(if signal == 0 { code } else { 128 + signal });
+    }
+}
+
+/// Reads how the program ended; `None` if process 1 was killed before it could say.
+///
+/// # Errors
+/// Those of the pipe.
+pub fn read_ending(pipe: &OwnedFd) -> io::Result<Option<Ending>> {
+    let mut bytes = [0; Ending::BYTES];
+    let read = rustix::io::read(pipe, &mut bytes)?;
+    Ok((read == Ending::BYTES).then(|| Ending::decode(bytes)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ending_survives_the_pipe() {
+        for ending in [
+            Ending { code: 0, signal: 0 },
+            Ending {
+                code: 255,
+                signal: 0,
+            },
+            Ending {
+                code: -1,
+                signal: 9,
+            },
+        ] {
+            assert_eq!(Ending::decode(ending.encode()), ending);
+        }
+    }
+}

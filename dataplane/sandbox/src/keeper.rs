@@ -1,0 +1,381 @@
+//! The keeper: starts the sandbox, then waits in one poll loop until it has ended, and cleans up.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use jd_wire::attach::Hello;
+use rustix::event::{poll, PollFd, PollFlags, Timespec};
+use rustix::fs::{flock, FlockOperation};
+use rustix::process::{pidfd_send_signal, waitpid, Pid, Signal, WaitOptions};
+use rustix::time::{clock_gettime, ClockId};
+
+use crate::attach::{journal, Attachment, Offer};
+use crate::cgroup::Group;
+use crate::guest;
+use crate::launch::{launch, Ends, Launched};
+use crate::launch_error::{LaunchError, Step};
+use crate::log_file::LogFile;
+use crate::log_record::{Framer, Stream};
+use crate::members;
+use crate::report::{self, Report};
+use crate::spec::Spec;
+use crate::state::{State, Status};
+use crate::sys::signals;
+
+/// File that a living keeper holds locked; `jsandbox sweep` tells the living from the dead by it.
+pub const LOCK_NAME: &str = "keeper.lock";
+
+/// Most bytes read from one stream before the other events get their turn.
+const READ_BYTES: usize = 16 * 1024;
+
+/// Runs a sandbox from start to end. Returns whether its program was executed.
+///
+/// # Errors
+/// Only when not even the state file can be written; everything else ends up in it.
+pub fn run(spec: Spec) -> io::Result<bool> {
+    fs::create_dir_all(&spec.run_dir)?;
+    let lock = File::create(spec.run_dir.join(LOCK_NAME))?;
+    flock(&lock, FlockOperation::NonBlockingLockExclusive)
+        .map_err(|_| io::Error::other(format!("{}: another keeper has this sandbox", spec.id)))?;
+    let mut state = State::new(&spec.id, std::process::id());
+    state.store(&spec.run_dir)?;
+    let run_dir = spec.run_dir.clone();
+    match Keeper::start(spec, &state) {
+        Ok(keeper) => state = keeper.keep(),
+        Err(error) => {
+            state.status = Status::Failed;
+            state.error = Some(error.to_string());
+        }
+    }
+    state.store(&run_dir)?;
+    if let Some(error) = &state.error {
+        eprintln!("jsandbox: {}: {error}", state.id);
+    }
+    Ok(state.status == Status::Exited)
+}
+
+/// A stream of the program and its framer.
+#[derive(Debug)]
+struct Output {
+    pipe: Option<OwnedFd>,
+    framer: Framer,
+}
+
+/// Everything that the keeper holds for its sandbox.
+#[derive(Debug)]
+struct Keeper {
+    state: State,
+    run_dir: PathBuf,
+    attach_socket: PathBuf,
+    grace: Duration,
+    hello: Hello,
+    pid: i32,
+    pidfd: OwnedFd,
+    group: Group,
+    socket_namespace: Option<OwnedFd>,
+    reports: Option<OwnedFd>,
+    ending: OwnedFd,
+    outputs: [Output; 2],
+    log: LogFile,
+    signals: OwnedFd,
+    offer: Option<Offer>,
+    attachment: Attachment,
+    kill_at: Option<Duration>,
+}
+
+/// What one wait found.
+#[derive(Clone, Copy, Debug, Default)]
+struct Ready {
+    exit: bool,
+    signal: bool,
+    report: bool,
+    output: [bool; 2],
+    attachment: bool,
+}
+
+impl Keeper {
+    fn start(spec: Spec, state: &State) -> Result<Self, LaunchError> {
+        let signals = signals::signal_descriptor(&[libc::SIGTERM, libc::SIGINT, libc::SIGHUP])
+            .step(|| "signalfd")?;
+        let log =
+            LogFile::open(&spec.log).step(|| format!("log file {}", spec.log.path.display()))?;
+        let (group, warnings) =
+            Group::create(&spec.cgroup_parent, &spec.id, &spec.limits).step(|| "control group")?;
+        for warning in warnings {
+            eprintln!("jsandbox: {}: {warning}", spec.id);
+        }
+        let launched = launch(&spec, &group).inspect_err(|_| group.remove())?;
+        let Launched {
+            pid,
+            pidfd,
+            ends,
+            socket_namespace,
+        } = launched;
+        let Ends {
+            reports,
+            ending,
+            stdout,
+            stderr,
+        } = ends;
+        let init_pid = pid.unsigned_abs();
+        let output = |pipe, stream| Output {
+            pipe: Some(pipe),
+            framer: Framer::new(stream),
+        };
+        Ok(Self {
+            state: State {
+                init_pid: Some(init_pid),
+                ..state.clone()
+            },
+            run_dir: spec.run_dir,
+            attach_socket: spec.attach_socket,
+            grace: Duration::from_millis(spec.grace_ms),
+            hello: Hello {
+                protocol: jd_wire::attach::PROTOCOL,
+                sandbox: spec.id,
+                address: spec.network.address,
+                gateway: spec.network.gateway,
+                nameserver: spec.network.nameserver,
+                init_pid,
+            },
+            pid,
+            pidfd,
+            group,
+            socket_namespace: Some(socket_namespace),
+            reports: Some(reports),
+            ending,
+            outputs: [output(stdout, Stream::Out), output(stderr, Stream::Err)],
+            log,
+            signals,
+            offer: None,
+            attachment: Attachment::new(),
+            kill_at: None,
+        })
+    }
+
+    /// The loop. Ends with the sandbox; returns the final state.
+    fn keep(mut self) -> State {
+        loop {
+            let ready = self.wait();
+            if ready.report {
+                self.take_reports();
+            }
+            for (index, ready) in ready.output.into_iter().enumerate() {
+                if ready {
+                    self.pump(index);
+                }
+            }
+            if ready.exit {
+                return self.finish();
+            }
+            if ready.signal {
+                while signals::next_signal(&self.signals).is_some() {
+                    self.stop();
+                }
+            }
+            let now = monotonic();
+            if let Some(offer) = &self.offer {
+                if ready.attachment || self.attachment.deadline().is_some() {
+                    self.attachment
+                        .advance(&self.attach_socket, offer, &self.pidfd, now);
+                }
+            }
+            if self.kill_at.is_some_and(|at| now >= at) {
+                self.kill_at = None;
+                let _ = pidfd_send_signal(&self.pidfd, Signal::KILL);
+            }
+        }
+    }
+
+    /// Sleeps until something happens or a timer is due; without a timer there is no timeout.
+    fn wait(&self) -> Ready {
+        let attachment = self.attachment.descriptor();
+        let retry_at = self.offer.as_ref().and_then(|_| self.attachment.deadline());
+        let due = [retry_at, self.kill_at].into_iter().flatten().min();
+        let timeout = due.and_then(|at| Timespec::try_from(at.saturating_sub(monotonic())).ok());
+        let [out, err] = self
+            .outputs
+            .each_ref()
+            .map(|output| output.pipe.as_ref().map(AsFd::as_fd));
+        let watched: [Option<BorrowedFd<'_>>; 6] = [
+            Some(self.pidfd.as_fd()),
+            Some(self.signals.as_fd()),
+            self.reports.as_ref().map(AsFd::as_fd),
+            out,
+            err,
+            attachment,
+        ];
+        let mut places = Vec::with_capacity(watched.len());
+        let mut descriptors = Vec::with_capacity(watched.len());
+        for (place, descriptor) in watched.into_iter().enumerate() {
+            if let Some(descriptor) = descriptor {
+                places.push(place);
+                descriptors.push(PollFd::from_borrowed_fd(descriptor, PollFlags::IN));
+            }
+        }
+        let mut seen = [false; 6];
+        if poll(&mut descriptors, timeout.as_ref()).is_ok() {
+            for (place, descriptor) in places.iter().zip(&descriptors) {
+                seen[*place] = !descriptor.revents().is_empty();
+            }
+        }
+        let [exit, signal, report, out, err, attachment] = seen;
+        Ready {
+            exit,
+            signal,
+            report,
+            output: [out, err],
+            attachment,
+        }
+    }
+
+    fn take_reports(&mut self) {
+        while let Some(socket) = &self.reports {
+            match report::receive(socket) {
+                Ok(Report::Warning(text)) => eprintln!("jsandbox: {}: {text}", self.state.id),
+                Ok(Report::Failure(text)) => {
+                    self.state.error = Some(text);
+                    let _ = pidfd_send_signal(&self.pidfd, Signal::KILL);
+                }
+                Ok(Report::Listener(listener)) => self.offer_to_jnetd(listener),
+                Ok(Report::Executed) => {
+                    self.reports = None;
+                    self.executed();
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) => {
+                    self.reports = None;
+                    self.state.error = Some(format!("building: {error}"));
+                    let _ = pidfd_send_signal(&self.pidfd, Signal::KILL);
+                }
+            }
+        }
+    }
+
+    fn offer_to_jnetd(&mut self, listener: OwnedFd) {
+        let Some(socket_namespace) = self.socket_namespace.take() else {
+            return;
+        };
+        match journal() {
+            Ok(journal) => {
+                let hello = self.hello.clone();
+                self.offer = Some(Offer {
+                    hello,
+                    listener,
+                    socket_namespace,
+                    journal,
+                });
+            }
+            Err(error) => {
+                self.state.error = Some(format!("journal: {error}"));
+                let _ = pidfd_send_signal(&self.pidfd, Signal::KILL);
+            }
+        }
+    }
+
+    /// The building processes closed their pair: by exec, unless an error came first or no filter was installed.
+    fn executed(&mut self) {
+        if self.state.error.is_some() || self.offer.is_none() {
+            return;
+        }
+        self.state.status = Status::Running;
+        self.state.started_at_ns = Some(unix_ns());
+        if let Err(error) = self.state.store(&self.run_dir) {
+            eprintln!("jsandbox: {}: state file: {error}", self.state.id);
+        }
+    }
+
+    /// Reads one stream once; returns whether there was anything.
+    fn pump(&mut self, index: usize) -> bool {
+        let output = &mut self.outputs[index];
+        let Some(pipe) = &output.pipe else {
+            return false;
+        };
+        let mut buffer = [0_u8; READ_BYTES];
+        let mut records = String::new();
+        let more = match rustix::io::read(pipe, &mut buffer) {
+            Ok(0) => {
+                output.framer.finish(unix_ns(), &mut records);
+                output.pipe = None;
+                false
+            }
+            Ok(bytes) => {
+                output
+                    .framer
+                    .push(&buffer[..bytes], unix_ns(), &mut records);
+                true
+            }
+            Err(rustix::io::Errno::INTR) => true,
+            Err(_) => false,
+        };
+        self.log.append(&records);
+        more
+    }
+
+    /// SIGTERM to every process of the sandbox but its init; a program that was not executed yet is simply ended.
+    fn stop(&mut self) {
+        if self.state.status == Status::Building {
+            self.state
+                .error
+                .get_or_insert_with(|| "stopped before the program was executed".to_owned());
+            let _ = pidfd_send_signal(&self.pidfd, Signal::KILL);
+            return;
+        }
+        members::terminate(self.pid, self.group.members());
+        self.kill_at.get_or_insert(monotonic() + self.grace);
+    }
+
+    /// Process 1 has ended, and so has everything inside.
+    fn finish(mut self) -> State {
+        self.take_reports();
+        let status = waitpid(Pid::from_raw(self.pid), WaitOptions::empty())
+            .ok()
+            .flatten();
+        for index in 0..self.outputs.len() {
+            while self.pump(index) {}
+            let mut records = String::new();
+            self.outputs[index].framer.finish(unix_ns(), &mut records);
+            self.log.append(&records);
+        }
+        self.state.oom_killed = self.group.oom_killed();
+        self.group.remove();
+        if self.state.status == Status::Building {
+            self.state.status = Status::Failed;
+            self.state.error.get_or_insert_with(|| {
+                "process 1 of the sandbox was killed while building".to_owned()
+            });
+            return self.state;
+        }
+        self.state.status = Status::Exited;
+        let (code, signal) = match guest::read_ending(&self.ending).ok().flatten() {
+            Some(ending) => ((ending.signal == 0).then_some(ending.code), ending.signal),
+            None => (
+                None,
+                status
+                    .and_then(|(_, status)| status.terminating_signal())
+                    .unwrap_or(libc::SIGKILL),
+            ),
+        };
+        self.state.exit_code = code;
+        self.state.signal = (signal != 0).then_some(signal);
+        self.state
+    }
+}
+
+fn monotonic() -> Duration {
+    let now = clock_gettime(ClockId::Monotonic);
+    Duration::new(
+        now.tv_sec.unsigned_abs(),
+        u32::try_from(now.tv_nsec).unwrap_or(0),
+    )
+}
+
+fn unix_ns() -> u64 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+}

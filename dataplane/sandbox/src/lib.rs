@@ -1,0 +1,29 @@
+//! The sandbox launcher: everything behind the binary `jsandbox`.
+//!
+//! A sandbox is three processes: the *keeper* (this program, outside), *process 1* (builds the sandbox, then only
+//! reaps) and the function's program. `docs/protocols.md` sections 1 and 2 are the contract with junctiond and jnetd.
+
+pub mod account;
+pub mod attach;
+pub mod cgroup;
+mod device;
+pub mod guest;
+pub mod keeper;
+pub mod launch;
+pub mod launch_error;
+pub mod log_file;
+pub mod log_record;
+pub mod lookup;
+mod members;
+pub mod names;
+mod payload;
+mod privilege;
+mod procfs;
+mod report;
+mod rootfs;
+pub mod seccomp;
+pub mod spec;
+pub mod state;
+pub mod sweep;
+pub mod sys;
+pub mod user_namespace;

@@ -1,0 +1,19 @@
+//! The system call filter: which calls run natively, which are answered by jnetd, which are refused.
+//!
+//! * [`notify`] is the contract with the supervisor: one row per call that it has to answer.
+//! * [`allow`] lists the calls that run natively.
+//! * [`policy`] joins both and the refusals into one decision tree.
+//! * [`assembler`] turns the tree into classic BPF; [`machine`] interprets that for the tests.
+
+pub mod allow;
+pub mod assembler;
+pub mod machine;
+pub mod notify;
+pub mod policy;
+pub mod rule;
+
+/// The program that every payload gets, ready to install.
+#[must_use]
+pub fn program() -> Vec<assembler::Instruction> {
+    assembler::assemble(&policy::tree())
+}
