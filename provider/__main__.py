@@ -8,7 +8,7 @@ from pathlib import Path
 import uvloop
 from prometheus_client import disable_created_metrics
 
-from provider import jsonlog
+from junctiond import eventlog
 from provider.credentials import CredentialsError
 from provider.listener import ListenError
 from provider.serve import Settings, serve
@@ -16,7 +16,7 @@ from provider.serve import Settings, serve
 
 def main(arguments: list[str]) -> int:
     """Run until a signal; returns the exit status."""
-    jsonlog.install()
+    eventlog.configure()
     disable_created_metrics()  # type: ignore[no-untyped-call]
     settings = _settings(arguments)
     try:

@@ -7,6 +7,7 @@ that was not asked of a known route, since those may carry secrets.
 import logging
 import time
 import uuid
+from email.utils import formatdate
 from typing import Final
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -44,7 +45,9 @@ class AccessLog:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)["X-Call-Id"] = call_id
+                headers = MutableHeaders(scope=message)
+                headers["Date"] = formatdate(usegmt=True)
+                headers["X-Call-Id"] = call_id
             await send(message)
 
         try:

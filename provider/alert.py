@@ -4,9 +4,9 @@ from starlette.responses import Response
 
 from junctiond.api.base import HostApi
 from junctiond.errors import HostError, Reason
+from junctiond.limits import REPLICAS_MAX
 from provider import gojson, labels, names, reply, wire
 from provider.call import Call
-from provider.limits import REPLICAS_MAX
 from provider.reply import Refusal
 
 _ALERTS_MAX = 1000

@@ -3,9 +3,11 @@
 from starlette.responses import Response
 
 from junctiond.domain import Deployment, Function, Resources
+from junctiond.errors import HostError
+from junctiond.limits import REPLICAS_MAX
 from provider import faults, gojson, labels, names, reply, status, wire
 from provider.call import Call
-from provider.limits import DEPLOYMENT_BYTES_MAX, REPLICAS_MAX
+from provider.limits import DEPLOYMENT_BYTES_MAX
 from provider.reply import Refusal
 
 
@@ -37,7 +39,12 @@ async def deploy(call: Call) -> Response:
     deployment = _deployment(call)
     with faults.about(deployment.name, deployment.namespace, deployment.image):
         function = await call.host.create(deployment)
-        await _reach_minimum(call, function)
+        try:
+            await _reach_minimum(call, function)
+        except HostError:
+            # A refused deployment leaves nothing behind.
+            await call.host.delete(deployment.name, deployment.namespace)
+            raise
     return reply.empty()
 
 

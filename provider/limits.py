@@ -11,9 +11,6 @@ BODY_BYTES_MAX: Final = 3 * 1024 * 1024
 # A deployment is kept verbatim and comes back in every list, so it may not be as large as a secret.
 DEPLOYMENT_BYTES_MAX: Final = 256 * 1024
 
-# Far below the addresses of one host; a larger figure is likelier a slip in a script than intent.
-REPLICAS_MAX: Final = 1000
-
 # A client's own call id is echoed and logged, so it is cut.
 CALL_ID_CHARS_MAX: Final = 128
 

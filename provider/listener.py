@@ -49,6 +49,12 @@ def shown(bound: socket.socket) -> str:
     return f"tcp:{host}:{name[1]}"
 
 
+def forget(bound: socket.socket) -> None:
+    """Remove the socket file of `bound` while it still listens, so that it never removes a successor's."""
+    if bound.family == socket.AF_UNIX:
+        Path(bound.getsockname()).unlink(missing_ok=True)
+
+
 def _bind_unix(path: Path) -> socket.socket:
     _remove_stale(path)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -76,18 +76,33 @@ async def running(settings: Settings) -> AsyncIterator[list[str]]:
             try:
                 yield addresses
             finally:
+                listener.forget(sockets[0])
                 for server in servers:
-                    server.should_exit = True
-    if settings.listen.startswith("unix:"):
-        Path(settings.listen.removeprefix("unix:")).unlink(missing_ok=True)
+                    server.stop()
 
 
 class _Server(uvicorn.Server):
-    """A server whose signals belong to `serve`, since there are several in one process."""
+    """A server that sleeps until there is something to do.
+
+    Its signals belong to `serve`, since there are several in one process, and its main loop waits instead
+    of looking ten times a second: an idle host should be idle.
+    """
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._stopped = asyncio.Event()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+    async def main_loop(self) -> None:
+        await self._stopped.wait()
+
+    def stop(self) -> None:
+        """End `serve`: no new connections, open requests may finish."""
+        self.should_exit = True
+        self._stopped.set()
 
 
 class _Protocol(HttpToolsProtocol):
@@ -117,6 +132,8 @@ def _config(application: ASGIApp) -> uvicorn.Config:
         access_log=False,
         proxy_headers=False,
         server_header=False,
+        log_level="warning",
+        date_header=False,  # `provider.access` dates answers without a timer
         timeout_graceful_shutdown=SHUTDOWN_GRACE_S,
     )
 

@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from junctiond.domain import Deployment
-from provider.limits import BODY_BYTES_MAX, DEPLOYMENT_BYTES_MAX, REPLICAS_MAX
+from junctiond.limits import REPLICAS_MAX
+from provider.limits import BODY_BYTES_MAX, DEPLOYMENT_BYTES_MAX
 from tests.contract.harness import Gateway
 
 IMAGE = "registry.example/fn/aes:v1"

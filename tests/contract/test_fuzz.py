@@ -16,7 +16,7 @@ from provider.routes import TABLE
 from tests.contract.harness import Gateway
 
 RUNS = settings(
-    max_examples=150,
+    max_examples=60,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
