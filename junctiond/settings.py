@@ -33,12 +33,14 @@ class Settings:
     """Sockets and keepers' state; gone after a reboot."""
     listen: str = "127.0.0.1:8080"
     """The public door (jnetd)."""
-    provider_listen: str = ""
-    """Further TCP address of the provider's own API, as faasd has on 8081; empty: none."""
+    metrics_listen: str = ""
+    """Further address of the provider's metrics page, as faasd has on 8081; empty: none."""
     secrets_dir: Path = Path("/var/lib/faasd/secrets")
     """Holds basic-auth-user and basic-auth-password, where users of faasd look for them."""
     docker_config: Path = Path("/var/lib/faasd/.docker/config.json")
     """Registry credentials."""
+    plain_http_registries: tuple[str, ...] = ()
+    """Registries (HOST[:PORT]) that are spoken to without TLS; those on loopback always may be."""
     bin_dir: Path | None = None
     """Where jnetd, jsandbox and jinit are looked for before a checkout's build and /usr/lib/junctiond."""
     workers: int = 0
@@ -227,8 +229,8 @@ def _as_bool(value: object) -> bool:
 
 def _check(settings: Settings) -> None:
     split_address(settings.listen, "listen")
-    if settings.provider_listen:
-        split_address(settings.provider_listen, "provider_listen")
+    if settings.metrics_listen:
+        split_address(settings.metrics_listen, "metrics_listen")
     for upstream in settings.dns_upstreams:
         split_address(upstream, "dns_upstreams")
     for cidr in (settings.network, *settings.egress_deny):

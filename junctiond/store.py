@@ -32,6 +32,7 @@ _MIGRATIONS = {
             created_at_ns INTEGER NOT NULL,
             deployment BLOB NOT NULL,
             image BLOB NOT NULL,
+            watchdog TEXT NOT NULL,
             PRIMARY KEY (namespace, name)
         ) STRICT;
         CREATE TABLE leases (
@@ -40,6 +41,7 @@ _MIGRATIONS = {
             name TEXT NOT NULL,
             generation INTEGER NOT NULL,
             slot INTEGER NOT NULL UNIQUE,
+            port INTEGER NOT NULL,
             launched_at_ns INTEGER NOT NULL,
             ready_at_ns INTEGER NOT NULL DEFAULT 0
         ) STRICT;
@@ -62,6 +64,8 @@ class FunctionRow:
     created_at_ns: int
     image: Image
     """Kept whole, so that a reboot needs no registry."""
+    watchdog: str = "none"
+    """Which watchdog the image carries (`junctiond.sandbox.plan.Watchdog`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +77,7 @@ class Lease:
     name: str
     generation: int
     slot: int
+    port: int
     launched_at_ns: int
     ready_at_ns: int = 0
 
@@ -134,7 +139,7 @@ class Store:
     def functions(self) -> list[FunctionRow]:
         """All functions by namespace and name."""
         rows = self._db.execute(
-            "SELECT deployment, generation, replicas, created_at_ns, image "
+            "SELECT deployment, generation, replicas, created_at_ns, image, watchdog "
             "FROM functions ORDER BY namespace, name"
         )
         return [_function(row) for row in rows]
@@ -143,10 +148,10 @@ class Store:
         """Adds or replaces a function."""
         deployment = row.deployment
         self._db.execute(
-            "INSERT INTO functions VALUES (?, ?, ?, ?, ?, ?, ?) "
+            "INSERT INTO functions VALUES (?, ?, ?, ?, ?, ?, ?, ?) "
             "ON CONFLICT (namespace, name) DO UPDATE SET generation = excluded.generation, "
             "replicas = excluded.replicas, deployment = excluded.deployment, "
-            "image = excluded.image",
+            "image = excluded.image, watchdog = excluded.watchdog",
             (
                 deployment.namespace,
                 deployment.name,
@@ -155,6 +160,7 @@ class Store:
                 row.created_at_ns,
                 msgspec.json.encode(deployment),
                 msgspec.json.encode(row.image, enc_hook=str),
+                row.watchdog,
             ),
         )
 
@@ -176,7 +182,7 @@ class Store:
     def leases(self) -> list[Lease]:
         """All leases by slot."""
         rows = self._db.execute(
-            "SELECT sandbox, namespace, name, generation, slot, launched_at_ns, ready_at_ns "
+            "SELECT sandbox, namespace, name, generation, slot, port, launched_at_ns, ready_at_ns "
             "FROM leases ORDER BY slot"
         )
         return [Lease(*row) for row in rows]
@@ -184,13 +190,14 @@ class Store:
     def add_lease(self, lease: Lease) -> None:
         """Adds a lease; its slot must be free."""
         self._db.execute(
-            "INSERT INTO leases VALUES (?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO leases VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 lease.sandbox,
                 lease.namespace,
                 lease.name,
                 lease.generation,
                 lease.slot,
+                lease.port,
                 lease.launched_at_ns,
                 lease.ready_at_ns,
             ),
@@ -257,12 +264,13 @@ def _namespace(row: tuple[str, str, str]) -> Namespace:
     )
 
 
-def _function(row: tuple[bytes, int, int, int, bytes]) -> FunctionRow:
-    deployment, generation, replicas, created_at_ns, image = row
+def _function(row: tuple[bytes, int, int, int, bytes, str]) -> FunctionRow:
+    deployment, generation, replicas, created_at_ns, image, watchdog = row
     return FunctionRow(
         deployment=msgspec.json.decode(deployment, type=Deployment),
         generation=generation,
         replicas=replicas,
         created_at_ns=created_at_ns,
         image=msgspec.json.decode(image, type=Image, dec_hook=_path),
+        watchdog=watchdog,
     )

@@ -42,6 +42,10 @@ class Dataplane(Protocol):
         """Who jnetd is; None while there is no connection."""
         ...
 
+    async def run(self, listener: Listener) -> None:
+        """Keeps a connection until cancelled and reports to `listener`."""
+        ...
+
     async def put_function(self, function: Function) -> None:
         """Replaces a function; returns at once while there is no connection (it is sent later).
 
@@ -54,9 +58,7 @@ class Dataplane(Protocol):
         """Forgets a function; no error where jnetd does not know it."""
         ...
 
-    async def probe(
-        self, sandbox: str, port: int, path: str | None, timeout_ms: int
-    ) -> int | None:
+    async def probe(self, sandbox: str, port: int, path: str | None, timeout_ms: int) -> int | None:
         """Waits until a replica accepts a connection (and answers 2xx on `path`); the HTTP status, if any.
 
         Raises:

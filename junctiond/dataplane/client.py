@@ -54,10 +54,9 @@ class _Drain(msgspec.Struct, frozen=True):
 class DataplaneClient:
     """`Dataplane` over RUN/control.sock. `run` keeps the connection; the other methods use it."""
 
-    def __init__(self, socket: Path, platform: Platform, listener: Listener) -> None:
+    def __init__(self, socket: Path, platform: Platform) -> None:
         self._socket = socket
         self._platform = platform
-        self._listener = listener
         self._functions: dict[tuple[str, str], Function] = {}
         self._pending: dict[int, asyncio.Future[Reply]] = {}
         self._number = 0
@@ -70,13 +69,13 @@ class DataplaneClient:
         """See `Dataplane`."""
         return self._hello
 
-    async def run(self) -> None:
-        """Keeps a connection until cancelled."""
+    async def run(self, listener: Listener) -> None:
+        """See `Dataplane`."""
         pause_s = RECONNECT_S_FIRST
         while True:
             connected_before = self._connections
             try:
-                await self._serve()
+                await self._serve(listener)
             except* (OSError, ProtocolError, DataplaneLost, DataplaneError) as errors:
                 cause = str(errors.exceptions[0])
                 logger.debug("no data plane", extra={"fields": {"error": cause}})
@@ -99,9 +98,7 @@ class DataplaneClient:
             with contextlib.suppress(DataplaneLost):
                 await self._delete(namespace, name)
 
-    async def probe(
-        self, sandbox: str, port: int, path: str | None, timeout_ms: int
-    ) -> int | None:
+    async def probe(self, sandbox: str, port: int, path: str | None, timeout_ms: int) -> int | None:
         """See `Dataplane`."""
         fields: dict[str, Any] = {"sandbox": sandbox, "port": port, "timeout_ms": timeout_ms}
         if path is not None:
@@ -123,22 +120,21 @@ class DataplaneClient:
 
     # The connection.
 
-    async def _serve(self) -> None:
+    async def _serve(self, listener: Listener) -> None:
         """One connection, from the first word until it breaks."""
         reader, writer = await asyncio.open_unix_connection(str(self._socket))
         self._writer = writer
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._read(reader))
-                await self._introduce()
+                group.create_task(self._read(reader, listener))
+                listener.dataplane_connected(await self._introduce())
         finally:
-            self._lose()
+            self._lose(listener)
             writer.close()
 
-    async def _introduce(self) -> None:
-        hello = await self._ask(
-            "hello", Hello, protocol=protocol.PROTOCOL, client="junctiond"
-        )
+    async def _introduce(self) -> list[AttachedSandbox]:
+        """Tells a jnetd everything; the sandboxes that it has."""
+        hello = await self._ask("hello", Hello, protocol=protocol.PROTOCOL, client="junctiond")
         await self._ask("set_platform", dict, **msgspec.structs.asdict(self._platform))
         known = (await self._ask("list_functions", _Functions)).functions
         for function in known:
@@ -151,9 +147,9 @@ class DataplaneClient:
             await self._put(self._functions.get((function.namespace, function.name), function))
         attached = await self.sandboxes()
         logger.info("data plane connected", extra={"fields": {"pid": hello.pid}})
-        self._listener.dataplane_connected(attached)
+        return attached
 
-    def _lose(self) -> None:
+    def _lose(self, listener: Listener) -> None:
         self._writer = None
         was_connected, self._hello = self._hello is not None, None
         pending, self._pending = self._pending, {}
@@ -162,9 +158,9 @@ class DataplaneClient:
                 future.set_exception(DataplaneLost("the connection to jnetd broke"))
         if was_connected:
             logger.warning("data plane lost")
-            self._listener.dataplane_lost()
+            listener.dataplane_lost()
 
-    async def _read(self, reader: asyncio.StreamReader) -> None:
+    async def _read(self, reader: asyncio.StreamReader, listener: Listener) -> None:
         frames = FrameReader()
         while data := await reader.read(READ_BYTES):
             for body in frames.feed(data):
@@ -174,7 +170,7 @@ class DataplaneClient:
                     if future is not None and not future.done():
                         future.set_result(message)
                 elif message is not None:
-                    self._listener.dataplane_event(message)
+                    listener.dataplane_event(message)
         raise DataplaneLost("jnetd closed the connection")
 
     # Requests.
@@ -189,9 +185,7 @@ class DataplaneClient:
             if error.code != "unknown_function":
                 raise
 
-    async def _ask(
-        self, op: str, kind: type[T], wait_s: float = 0.0, **fields: Any
-    ) -> T:
+    async def _ask(self, op: str, kind: type[T], wait_s: float = 0.0, **fields: Any) -> T:
         writer = self._writer
         if writer is None:
             raise DataplaneLost("there is no connection to jnetd")

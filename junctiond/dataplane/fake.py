@@ -34,10 +34,11 @@ class FakeDataplane:
         """See `Dataplane`."""
         return Hello(PROTOCOL, "0.0.0-fake", 1, 0) if self.connected else None
 
-    async def run(self) -> None:
-        """Stays until cancelled, as the client does."""
-        if self.listener is not None:
-            self.listener.dataplane_connected(await self.sandboxes())
+    async def run(self, listener: Listener) -> None:
+        """See `Dataplane`."""
+        self.listener = listener
+        if self.connected:
+            listener.dataplane_connected(await self.sandboxes())
         await asyncio.Event().wait()
 
     async def put_function(self, function: Function) -> None:
@@ -49,9 +50,7 @@ class FakeDataplane:
         """See `Dataplane`."""
         self.functions.pop((namespace, name), None)
 
-    async def probe(
-        self, sandbox: str, port: int, path: str | None, timeout_ms: int
-    ) -> int | None:
+    async def probe(self, sandbox: str, port: int, path: str | None, timeout_ms: int) -> int | None:
         """See `Dataplane`."""
         self._require()
         if self.auto_ready:
@@ -115,6 +114,14 @@ class FakeDataplane:
         """The invocations in flight end."""
         self.in_flight.pop(sandbox, None)
         self._changed.set()
+
+    def lose(self) -> None:
+        """jnetd dies: it forgets everything."""
+        self.connected = False
+        self.functions.clear()
+        self.listening.clear()
+        if self.listener is not None:
+            self.listener.dataplane_lost()
 
     def _require(self) -> None:
         if not self.connected:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from junctiond.lifecycle.state import (
     LIVE,
     Desired,
+    Failure,
     Observed,
     Phase,
     Policy,
@@ -77,7 +78,7 @@ def apply(
             replica = Replica(sandbox, generation, Phase.LAUNCHING, now_ns)
             return replace(observed, replicas=(*observed.replicas, replica))
         case Refused(generation, error):
-            return failed(observed, generation, error, desired, now_ns, policy)
+            return failed(observed, generation, Failure(error), desired, now_ns, policy)
         case Answering(sandbox):
             return _change(observed, sandbox, answering=True)
         case Attached(sandbox):
@@ -99,7 +100,12 @@ def find(observed: Observed, sandbox: str) -> Replica | None:
 
 
 def failed(
-    observed: Observed, generation: int, error: str, desired: Desired, now_ns: int, policy: Policy
+    observed: Observed,
+    generation: int,
+    failure: Failure,
+    desired: Desired,
+    now_ns: int,
+    policy: Policy,
 ) -> Observed:
     """A replica of `generation` ended without being asked to.
 
@@ -107,14 +113,28 @@ def failed(
     than one of a single replica.
     """
     if generation == desired.candidate:
-        return replace(observed, candidate_error=observed.candidate_error or error)
+        return replace(observed, candidate_failure=observed.candidate_failure or failure)
     if generation != desired.generation:
         return observed
     if now_ns < observed.retry_at_ns:
-        return replace(observed, error=error)
+        return replace(observed, error=failure.text)
     failures = observed.failures + 1
     retry_at_ns = now_ns + backoff_ns(failures, policy)
-    return replace(observed, failures=failures, retry_at_ns=retry_at_ns, error=error)
+    return replace(observed, failures=failures, retry_at_ns=retry_at_ns, error=failure.text)
+
+
+def accepted(desired: Desired, observed: Observed) -> tuple[Desired, Observed]:
+    """The candidate becomes the generation, with a clean record."""
+    assert desired.candidate is not None
+    desired = replace(desired, generation=desired.candidate, candidate=None)
+    return desired, replace(observed, failures=0, retry_at_ns=0, error="", candidate_failure=None)
+
+
+def rejected(desired: Desired, observed: Observed) -> tuple[Desired, Observed]:
+    """The candidate is given up; with it a function that had nothing but it."""
+    deleted = desired.deleted or desired.generation == 0
+    desired = replace(desired, candidate=None, deleted=deleted)
+    return desired, replace(observed, candidate_failure=None)
 
 
 def _exited(
@@ -127,7 +147,8 @@ def _exited(
         ran_ns = now_ns - replica.since_ns
         if replica.phase is Phase.READY and ran_ns >= policy.healthy_after_ns:
             observed = replace(observed, failures=0)
-        observed = failed(observed, replica.generation, error, desired, now_ns, policy)
+        failure = Failure(error)
+        observed = failed(observed, replica.generation, failure, desired, now_ns, policy)
     return _change(observed, sandbox, phase=Phase.EXITED, since_ns=now_ns)
 
 

@@ -18,6 +18,7 @@ from junctiond.lifecycle.events import failed
 from junctiond.lifecycle.state import (
     LIVE,
     Desired,
+    Failure,
     Observed,
     Phase,
     Policy,
@@ -53,7 +54,7 @@ class Reject:
     """The candidate failed: forget it, tell its caller."""
 
     generation: int
-    error: str
+    failure: Failure
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,14 +177,15 @@ class _Turn:
             if replica.phase is Phase.LAUNCHING and not replica.answering:
                 if self._late(replica.since_ns, self.policy.ready_timeout_ns):
                     timeout_s = self.policy.ready_timeout_ns / 1e9
-                    self._fail(replica, f"did not accept connections within {timeout_s:g} s")
+                    text = f"no connection was accepted within {timeout_s:g} s"
+                    self._fail(replica, Failure(text, late=True))
             elif replica.phase is Phase.STOPPING:
                 if self._late(replica.since_ns, self.policy.stop_timeout_ns):
                     self.later.append(Kill(replica.sandbox))
                     self._become(replica, Phase.STOPPING)
             elif replica.phase is Phase.READY and replica.detached_since_ns is not None:
                 if self._late(replica.detached_since_ns, self.policy.attach_timeout_ns):
-                    self._fail(replica, "was cut off by the data plane")
+                    self._fail(replica, Failure("the data plane cut the sandbox off"))
 
     def promote(self) -> None:
         for replica in list(self.replicas):
@@ -208,8 +210,8 @@ class _Turn:
             return
         if any(True for _ in self._of(candidate, Phase.READY)):
             self.first.append(Accept(candidate))
-        elif self.observed.candidate_error:
-            self.first.append(Reject(candidate, self.observed.candidate_error))
+        elif self.observed.candidate_failure is not None:
+            self.first.append(Reject(candidate, self.observed.candidate_failure))
 
     def retire(self) -> None:
         """Drains and stops what is not wanted, and stops what has drained."""
@@ -245,7 +247,7 @@ class _Turn:
         if self.desired.deleted:
             return
         candidate = self.desired.candidate
-        if candidate is not None and not self.observed.candidate_error:
+        if candidate is not None and self.observed.candidate_failure is None:
             if not any(True for _ in self._of(candidate, *LIVE)):
                 self.later.append(Launch(candidate))
         if self.desired.generation:
@@ -254,7 +256,9 @@ class _Turn:
     def _launch_missing(self) -> None:
         generation = self.desired.generation
         launching = sum(1 for _ in self._of(generation, Phase.LAUNCHING))
-        missing = self.desired.replicas - launching - sum(1 for _ in self._of(generation, Phase.READY))
+        missing = (
+            self.desired.replicas - launching - sum(1 for _ in self._of(generation, Phase.READY))
+        )
         if missing <= 0:
             return
         if self.now_ns < self.observed.retry_at_ns:
@@ -290,7 +294,9 @@ class _Turn:
         return Step((*self.first, *self.later), observed, wake_at_ns)
 
     def _of(self, generation: int, *phases: Phase) -> Iterable[Replica]:
-        return [one for one in self.replicas if one.generation == generation and one.phase in phases]
+        return [
+            one for one in self.replicas if one.generation == generation and one.phase in phases
+        ]
 
     def _outdated(self, replica: Replica) -> bool:
         return replica.generation not in (self.desired.generation, self.desired.candidate)
@@ -316,8 +322,8 @@ class _Turn:
         self.later.append(Stop(replica.sandbox))
         self.deadlines.append(self.now_ns + self.policy.stop_timeout_ns)
 
-    def _fail(self, replica: Replica, error: str) -> None:
+    def _fail(self, replica: Replica, failure: Failure) -> None:
         self.observed = failed(
-            self.observed, replica.generation, error, self.desired, self.now_ns, self.policy
+            self.observed, replica.generation, failure, self.desired, self.now_ns, self.policy
         )
         self._stop(replica)

@@ -75,6 +75,15 @@ class Routes:
 
 
 @dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a candidate cannot serve."""
+
+    text: str
+    late: bool = False
+    """It ran, but did not accept connections in time."""
+
+
+@dataclass(frozen=True, slots=True)
 class Observed:
     """What is.
 
@@ -87,8 +96,8 @@ class Observed:
     retry_at_ns: int = 0
     error: str = ""
     """Why the newest replica is not available; empty once one is."""
-    candidate_error: str = ""
-    """Why the candidate cannot serve; empty while it may."""
+    candidate_failure: Failure | None = None
+    """Why the candidate cannot serve; None while it may."""
 
 
 @dataclass(frozen=True, slots=True)

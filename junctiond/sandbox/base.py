@@ -81,3 +81,7 @@ class Launcher(Protocol):
     async def forget(self, sandbox: str) -> None:
         """Removes the remains of a sandbox that is gone."""
         ...
+
+    def close(self) -> None:
+        """Stops watching; the sandboxes run on."""
+        ...

@@ -209,7 +209,7 @@ def describe(state: KeeperState | None, last_words: str = "") -> Exit:
         return Exit(state.error or last_words or "the program could not be started", failed=True)
     if state.status in (Status.BUILDING, Status.RUNNING):
         return Exit("the sandbox was killed together with its keeper")
-    if state.oom_killed:
+    if state.oom_killed and state.exit_code != 0:
         return Exit("the function ran out of memory (limits.memory) and was killed")
     if state.signal is not None:
         return Exit(f"the function was killed by signal {_signal_name(state.signal)}")

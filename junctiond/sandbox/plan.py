@@ -203,7 +203,9 @@ def _upstream_port(url: str) -> int | None:
 
 def _watchdog_port(env: Mapping[str, str]) -> int:
     port = env.get("port", "")
-    return int(port) if port.isascii() and port.isdigit() and 0 < int(port) < 65_536 else PORT_DEFAULT
+    return (
+        int(port) if port.isascii() and port.isdigit() and 0 < int(port) < 65_536 else PORT_DEFAULT
+    )
 
 
 def _exposed_port(config: ImageConfig) -> int:
@@ -224,9 +226,7 @@ def _annotated_port(deployment: Deployment, port: int) -> int:
     return int(text)
 
 
-def _ready_path(
-    deployment: Deployment, env: Mapping[str, str], watchdog: Watchdog
-) -> str | None:
+def _ready_path(deployment: Deployment, env: Mapping[str, str], watchdog: Watchdog) -> str | None:
     path = deployment.annotations.get(READY_PATH_ANNOTATION)
     if path is None and watchdog is Watchdog.OF:
         path = env.get("ready_path")
@@ -280,7 +280,9 @@ def _duration_ms(text: str | None, default_ms: int) -> int:
 
 def _count(text: str | None) -> int:
     digits = (text or "").strip()
-    return min(int(digits), 2**31) if digits.isascii() and digits.isdigit() and len(digits) < 12 else 0
+    return (
+        min(int(digits), 2**31) if digits.isascii() and digits.isdigit() and len(digits) < 12 else 0
+    )
 
 
 def _is_true(text: str | None) -> bool:

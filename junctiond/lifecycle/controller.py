@@ -1,0 +1,473 @@
+"""One function alive: feeds events to the pure core and performs the actions it returns.
+
+Read first: `reconcile.py`. Everything here runs on the event loop. State changes only in `post` and `_turn`; what
+takes time runs in tasks that end by posting an event.
+"""
+
+import asyncio
+import contextlib
+import logging
+import math
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, replace
+from typing import Any
+
+from junctiond.dataplane import protocol
+from junctiond.dataplane.base import Dataplane, DataplaneError, DataplaneLost
+from junctiond.errors import HostError, Reason
+from junctiond.lifecycle import events, reconcile
+from junctiond.lifecycle.events import (
+    Answering,
+    Attached,
+    Detached,
+    Drained,
+    Event,
+    Exited,
+    Launched,
+    Refused,
+)
+from junctiond.lifecycle.generation import Generation
+from junctiond.lifecycle.state import LIVE, Desired, Failure, Observed, Phase, Policy, Routes
+from junctiond.lifecycle.workshop import Workshop
+from junctiond.sandbox.base import Exit
+from junctiond.sandbox.plan import PORT_ANNOTATION
+from junctiond.store import FunctionRow, Store
+
+logger = logging.getLogger(__name__)
+
+POLL_S = 0.05
+"""Between probes of a replica that does not answer yet; the listening event normally comes first."""
+PROBE_MS_MAX = 5_000
+
+Key = tuple[str, str]
+"""Namespace and name."""
+
+
+@dataclass(slots=True)
+class Surroundings:
+    """What every controller shares."""
+
+    workshop: Workshop
+    dataplane: Dataplane
+    store: Store
+    spawn: Callable[[Coroutine[Any, Any, None]], None]
+    changed: Callable[["FunctionController"], None]
+    finished: Callable[["FunctionController"], None]
+    now_ns: Callable[[], int] = time.monotonic_ns
+
+
+@dataclass(slots=True)
+class _Trial:
+    """A candidate generation whose caller waits."""
+
+    generation: Generation
+    replicas: int
+    done: asyncio.Future[None]
+    accepted: bool = False
+
+
+@dataclass(slots=True)
+class _Waiter:
+    done: asyncio.Future[None]
+    satisfied: Callable[[], bool]
+    failures_max: float
+    """More failures than these, and nothing available, end the wait."""
+
+
+class FunctionController:
+    """The life of one function, from its creation to its last sandbox."""
+
+    def __init__(
+        self,
+        key: Key,
+        around: Surroundings,
+        policy: Policy,
+        *,
+        current: Generation | None = None,
+        replicas: int = 1,
+        created_at_ns: int | None = None,
+        observed: Observed = Observed(),  # noqa: B008 - frozen
+    ) -> None:
+        self.key = key
+        self.created_at_ns = created_at_ns if created_at_ns is not None else time.time_ns()
+        self.current = current
+        self.desired = Desired(replicas, current.number if current else 0)
+        self.observed = observed
+        self.restarts = 0
+        self._around = around
+        self.policy = policy
+        self._trial: _Trial | None = None
+        self._launching: dict[int, str] = {}
+        """The newest sandbox of each generation, for its log lines."""
+        self._waiters: list[_Waiter] = []
+        self._poked = asyncio.Event()
+        self._listening: dict[str, asyncio.Event] = {}
+        self._finished = False
+
+    # What callers ask.
+
+    async def try_generation(self, generation: Generation, replicas: int) -> None:
+        """Puts a new generation on trial and waits until it is accepted and routed to.
+
+        Raises:
+            HostError: it was rejected; everything it had is being removed.
+        """
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._trial = _Trial(generation, replicas, done)
+        self.desired = replace(self.desired, candidate=generation.number)
+        self._poked.set()
+        try:
+            await done
+        except asyncio.CancelledError:
+            # The caller has gone: nobody knows of this generation, so it must not come to life.
+            if self.desired.candidate == generation.number:
+                self._give_up(Failure("the caller went away"))
+            raise
+
+    async def scale(self, replicas: int) -> None:
+        """Sets the wanted replicas; with at least one, waits until one is available.
+
+        Raises:
+            HostError: the function failed meanwhile; the wanted number stays.
+        """
+        self._around.store.set_replicas(*self.key, replicas)
+        self.desired = replace(self.desired, replicas=replicas)
+        self._poked.set()
+        if replicas == 0:
+            await self._until(lambda: not self._routed_count())
+        else:
+            await self._until(lambda: self.available > 0)
+
+    def wake(self) -> None:
+        """An invocation waits: a function scaled to zero gets its first replica."""
+        if self.desired.replicas == 0 and self.current is not None and not self.desired.deleted:
+            logger.info("function wanted", extra={"fields": self._names()})
+            self._around.store.set_replicas(*self.key, 1)
+            self.desired = replace(self.desired, replicas=1)
+            self._poked.set()
+
+    def retire(self) -> None:
+        """Ends the function: its route at once, its sandboxes after they drained."""
+        self.desired = replace(self.desired, deleted=True)
+        if self._trial is not None:
+            self._give_up(Failure("the function was deleted"))
+        for waiter in self._waiters:
+            _fail(waiter.done, HostError(Reason.FUNCTION_UNKNOWN, "the function was deleted"))
+        self._poked.set()
+
+    async def withdrawn(self) -> None:
+        """Waits until a retired function has no route any more."""
+        await self._until(lambda: self.observed.published is None, fallible=False)
+
+    # What observers say.
+
+    def post(self, event: Event) -> None:
+        """Takes an event in."""
+        now_ns = self._around.now_ns()
+        self.observed = events.apply(self.observed, event, self.desired, now_ns, self.policy)
+        self._poked.set()
+
+    def listening(self, sandbox: str, port: int) -> None:
+        """A guest of this function listens on a port."""
+        lease = self._around.workshop.lease(sandbox)
+        event = self._listening.get(sandbox)
+        if lease is not None and lease.port == port and event is not None:
+            event.set()
+
+    def attached(self, sandboxes: set[str]) -> None:
+        """A new connection to the data plane: which sandboxes it has, and so which it lacks."""
+        for replica in self.observed.replicas:
+            there = replica.sandbox in sandboxes
+            self.post(Attached(replica.sandbox) if there else Detached(replica.sandbox))
+
+    def dataplane_lost(self) -> None:
+        """Nothing can be attached to a data plane that is not there: no sandbox is to blame."""
+        for replica in self.observed.replicas:
+            self.post(Attached(replica.sandbox))
+
+    # What readers see.
+
+    @property
+    def available(self) -> int:
+        """Replicas that accept connections and have a route."""
+        return sum(
+            1
+            for one in self.observed.replicas
+            if one.phase is Phase.READY and one.generation <= self.desired.generation
+        )
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing is left of the function."""
+        return self._finished
+
+    @property
+    def image_on_trial(self) -> str | None:
+        """Digest of the candidate's image."""
+        return self._trial.generation.image.digest if self._trial else None
+
+    @property
+    def error(self) -> str:
+        """Why the newest replica is not available; empty where one is."""
+        return "" if self.available else self.observed.error
+
+    # The loop.
+
+    async def run(self) -> None:
+        """Lives until the function is finished."""
+        for replica in self.observed.replicas:
+            self._adopt(replica.sandbox, replica.phase is Phase.LAUNCHING)
+        while not self._finished:
+            self._poked.clear()
+            try:
+                wake_at_ns = await self._turn()
+            except (OSError, DataplaneError) as error:
+                logger.error("turn failed", exc_info=error, extra={"fields": self._names()})
+                wake_at_ns = self._around.now_ns() + 1_000_000_000
+            await self._sleep(wake_at_ns)
+        self._around.finished(self)
+
+    async def _sleep(self, wake_at_ns: int | None) -> None:
+        if self._finished:
+            return
+        if wake_at_ns is None:
+            await self._poked.wait()
+            return
+        pause_s = max(0.0, (wake_at_ns - self._around.now_ns()) / 1e9)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(pause_s):
+                await self._poked.wait()
+
+    async def _turn(self) -> int | None:
+        """Decides and performs until nothing more is to be done now; when to look again."""
+        while True:
+            before = (self.desired, self.observed)
+            step = reconcile.reconcile(
+                self.desired, self.observed, self._around.now_ns(), self.policy
+            )
+            self.observed = step.observed
+            for action in step.actions:
+                await self._perform(action)
+            self._settle()
+            if before != (self.desired, self.observed):
+                self._around.changed(self)
+            if not step.actions or self._finished:
+                return step.wake_at_ns
+
+    async def _perform(self, action: reconcile.Action) -> None:
+        workshop = self._around.workshop
+        match action:
+            case reconcile.Launch(generation):
+                self._launch(generation)
+            case reconcile.NoteReady(sandbox):
+                workshop.note_ready(sandbox)
+            case reconcile.Accept(generation):
+                self._accept(generation)
+            case reconcile.Reject(_, failure):
+                self._give_up(failure)
+            case reconcile.Publish(routes):
+                await self._publish(routes)
+            case reconcile.Withdraw():
+                await self._around.dataplane.delete_function(*self.key)
+            case reconcile.Drain(sandbox):
+                self._spawn(self._drain(sandbox))
+            case reconcile.Stop(sandbox):
+                workshop.stop(sandbox)
+            case reconcile.Kill(sandbox):
+                workshop.kill(sandbox)
+            case reconcile.Forget(sandbox):
+                self._spawn(workshop.forget(sandbox))
+            case reconcile.Finish():
+                self._finished = True
+
+    def _launch(self, number: int) -> None:
+        generation = self._generation(number)
+        try:
+            if generation is None:
+                raise HostError(Reason.INTERNAL, f"generation {number} is unknown")
+            lease = self._around.workshop.begin(generation)
+        except HostError as error:
+            self.post(Refused(number, error.message))
+            return
+        self._launching[number] = lease.sandbox
+        self._listening[lease.sandbox] = asyncio.Event()
+        self.post(Launched(lease.sandbox, number))
+        logger.info("sandbox launched", extra={"fields": {"sandbox": lease.sandbox}})
+        workshop = self._around.workshop
+        self._spawn(self._live(lease.sandbox, workshop.launch(lease, generation), ask=True))
+
+    def _adopt(self, sandbox: str, ask: bool) -> None:
+        self._listening[sandbox] = asyncio.Event()
+        self._spawn(self._live(sandbox, self._around.workshop.wait(sandbox), ask=ask))
+
+    async def _live(self, sandbox: str, ending: Coroutine[Any, Any, Exit], *, ask: bool) -> None:
+        """One sandbox from its launch to its end; `ask`: it is not known to answer yet."""
+        async with asyncio.TaskGroup() as group:
+            asking = group.create_task(self._await_answer(sandbox)) if ask else None
+            exit_ = await self._ended(ending)
+            if asking is not None:
+                asking.cancel()
+        self._listening.pop(sandbox, None)
+        replica = events.find(self.observed, sandbox)
+        expected = replica is None or replica.phase not in LIVE
+        text = exit_.message if expected else exit_.message + self._last_lines(sandbox)
+        fields = {"sandbox": sandbox, "expected": expected, "how": exit_.message}
+        logger.info("sandbox ended", extra={"fields": fields})
+        if not expected:
+            self.restarts += 1
+        self.post(Exited(sandbox, text))
+
+    async def _ended(self, ending: Coroutine[Any, Any, Exit]) -> Exit:
+        try:
+            return await ending
+        except (
+            Exception
+        ) as error:  # whatever it was, the replica must not stay "launching" for ever
+            logger.error("launch failed", exc_info=error, extra={"fields": self._names()})
+            return Exit(f"the launch failed inside junctiond ({type(error).__name__})", failed=True)
+
+    async def _await_answer(self, sandbox: str) -> None:
+        """Posts `Answering` once the sandbox accepts connections, and answers its ready path where it has one."""
+        lease = self._around.workshop.lease(sandbox)
+        heard = self._listening[sandbox]
+        generation = self._generation(lease.generation) if lease else None
+        path = generation.plan.ready_path if generation else None
+        port = lease.port if lease else 0
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(POLL_S):
+                    await heard.wait()
+            if heard.is_set() and path is None:
+                break
+            try:
+                await self._around.dataplane.probe(sandbox, port, path, PROBE_MS_MAX)
+                break
+            except (DataplaneError, DataplaneLost):
+                await asyncio.sleep(POLL_S if heard.is_set() else 0)
+        self.post(Answering(sandbox))
+
+    async def _drain(self, sandbox: str) -> None:
+        timeout_ms = self.policy.drain_timeout_ns // 1_000_000
+        try:
+            in_flight = await self._around.dataplane.drain(sandbox, timeout_ms)
+        except (DataplaneError, DataplaneLost) as error:
+            # Without a data plane nothing is in flight any more.
+            logger.info("drain cut short", extra={"fields": {"error": str(error)}})
+            in_flight = 0
+        if in_flight:
+            fields = {"sandbox": sandbox, "in_flight": in_flight}
+            logger.warning("drain timed out", extra={"fields": fields})
+        self.post(Drained(sandbox))
+
+    async def _publish(self, routes: Routes) -> None:
+        generation = self._generation(routes.generation)
+        replicas = []
+        for route in routes.replicas:
+            lease = self._around.workshop.lease(route.sandbox)
+            if lease is not None:
+                replicas.append(protocol.Replica(route.sandbox, lease.port, route.draining))
+        settings = generation.plan.settings if generation else protocol.FunctionSettings()
+        namespace, name = self.key
+        await self._around.dataplane.put_function(
+            protocol.Function(name, namespace, settings, tuple(replicas))
+        )
+
+    # Trials.
+
+    def _accept(self, number: int) -> None:
+        trial = self._trial
+        if trial is None or trial.generation.number != number:
+            return
+        generation = trial.generation
+        row = FunctionRow(
+            deployment=generation.deployment,
+            generation=number,
+            replicas=max(trial.replicas, self.desired.replicas),
+            created_at_ns=self.created_at_ns,
+            image=generation.image,
+            watchdog=generation.watchdog.value,
+        )
+        try:
+            self._around.store.put_function(row)
+        except Exception as error:  # a full disk must not end in a function that a reboot forgets
+            logger.error("function not stored", exc_info=error, extra={"fields": self._names()})
+            self._give_up(Failure("the function could not be stored; is the disk full?"))
+            return
+        self.current = generation
+        self.desired, self.observed = events.accepted(self.desired, self.observed)
+        self.desired = replace(self.desired, replicas=row.replicas)
+        trial.accepted = True
+
+    def _give_up(self, failure: Failure) -> None:
+        trial, self._trial = self._trial, None
+        self.desired, self.observed = events.rejected(self.desired, self.observed)
+        self._poked.set()
+        if trial is None:
+            return
+        sandbox = self._launching.get(trial.generation.number, "")
+        if failure.late:
+            port = trial.generation.plan.port
+            text = (
+                f"{self.key[1]} did not become ready: {failure.text} on port {port} "
+                f"(annotation {PORT_ANNOTATION} names another){self._last_lines(sandbox)}"
+            )
+            _fail(trial.done, HostError(Reason.NOT_READY, text))
+        else:
+            text = f"{self.key[1]} could not be started: {failure.text}"
+            _fail(trial.done, HostError(Reason.LAUNCH_FAILED, text))
+
+    def _settle(self) -> None:
+        """Answers the callers whose wish is fulfilled now."""
+        trial = self._trial
+        published = self.observed.published
+        if trial and trial.accepted and published and published.replicas:
+            self._trial = None
+            if not trial.done.done():
+                trial.done.set_result(None)
+        for waiter in list(self._waiters):
+            if waiter.satisfied() and not waiter.done.done():
+                waiter.done.set_result(None)
+            elif self.observed.failures > waiter.failures_max and not self.available:
+                _fail(waiter.done, HostError(Reason.LAUNCH_FAILED, self.observed.error))
+
+    async def _until(self, satisfied: Callable[[], bool], *, fallible: bool = True) -> None:
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        waiter = _Waiter(done, satisfied, self.observed.failures if fallible else math.inf)
+        self._waiters.append(waiter)
+        self._poked.set()
+        try:
+            await done
+        finally:
+            self._waiters.remove(waiter)
+
+    # Small things.
+
+    def _generation(self, number: int) -> Generation | None:
+        candidates = (self.current, self._trial.generation if self._trial else None)
+        return next((one for one in candidates if one and one.number == number), None)
+
+    def _routed_count(self) -> int:
+        published = self.observed.published
+        return sum(not one.draining for one in published.replicas) if published else 0
+
+    def _last_lines(self, sandbox: str) -> str:
+        return self._around.workshop.last_lines(sandbox) if sandbox else ""
+
+    def _names(self) -> dict[str, object]:
+        return {"name": self.key[1], "namespace": self.key[0]}
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        self._around.spawn(self._guard(work))
+
+    async def _guard(self, work: Coroutine[Any, Any, None]) -> None:
+        """A fault in one sandbox's task must not end the daemon: it is logged with its function."""
+        try:
+            await work
+        except Exception as error:
+            logger.error("task failed", exc_info=error, extra={"fields": self._names()})
+
+
+def _fail(future: asyncio.Future[None], error: HostError) -> None:
+    if not future.done():
+        future.set_exception(error)

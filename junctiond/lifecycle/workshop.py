@@ -1,0 +1,182 @@
+"""Where sandboxes are made and unmade: leases an address, writes the specification, starts the keeper, cleans up.
+
+Shared by all functions; it knows no lifecycle, only one sandbox at a time.
+"""
+
+import ipaddress
+import secrets as randomness
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from junctiond.errors import HostError, Reason
+from junctiond.images.base import Image, ImageError, ImageStore
+from junctiond.lifecycle.generation import Generation
+from junctiond.logs import FunctionLogs
+from junctiond.network.ipam import AddressPlan, next_slot
+from junctiond.sandbox import spec as specs
+from junctiond.sandbox.base import Exit, KeeperState, Launcher, LaunchError
+from junctiond.sandbox.plan import JINIT_TARGET
+from junctiond.secrets import SecretFiles
+from junctiond.settings import Settings, SettingsError
+from junctiond.store import Lease, Store
+from junctiond.usage import UsageMeter
+
+LOG_LINES_IN_ERRORS = 10
+LOG_LINE_CHARS_IN_ERRORS = 300
+
+
+class Workshop:
+    """Makes and unmakes sandboxes."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        launcher: Launcher,
+        images: ImageStore,
+        secret_files: SecretFiles,
+        logs: FunctionLogs,
+    ) -> None:
+        self._settings = settings
+        self._store = store
+        self._launcher = launcher
+        self._images = images
+        self._secrets = secret_files
+        self.logs = logs
+        self.meter = UsageMeter(settings.cgroup_parent)
+        network = ipaddress.IPv4Network(settings.network)
+        self.addresses = AddressPlan(network, settings.uid_base)
+        self._leases = {lease.sandbox: lease for lease in store.leases()}
+        self._last_slot = max((lease.slot for lease in self._leases.values()), default=-1)
+
+    def lease(self, sandbox: str) -> Lease | None:
+        """The lease of a sandbox."""
+        return self._leases.get(sandbox)
+
+    def leases(self) -> list[Lease]:
+        """All leases."""
+        return list(self._leases.values())
+
+    def begin(self, generation: Generation) -> Lease:
+        """Names a new sandbox and leases what it needs.
+
+        Raises:
+            HostError: there is no address left.
+        """
+        slots = {lease.slot for lease in self._leases.values()}
+        slot = next_slot(self.addresses, slots, self._last_slot)
+        name, namespace = generation.deployment.name, generation.deployment.namespace
+        lease = Lease(
+            sandbox=f"{name}.{namespace}.{randomness.token_hex(4)}",
+            namespace=namespace,
+            name=name,
+            generation=generation.number,
+            slot=slot,
+            port=generation.plan.port,
+            launched_at_ns=time.time_ns(),
+        )
+        self._store.add_lease(lease)
+        self._leases[lease.sandbox] = lease
+        self._last_slot = slot
+        return lease
+
+    async def launch(self, lease: Lease, generation: Generation) -> Exit:
+        """Starts the sandbox of a lease and waits until it is gone."""
+        try:
+            image = await self._present(generation.image)
+            await self._launcher.launch(self._specification(lease, generation, image))
+        except (LaunchError, HostError, SettingsError) as error:
+            return Exit(str(error), failed=True)
+        return await self.wait(lease.sandbox)
+
+    async def wait(self, sandbox: str) -> Exit:
+        """Waits until a sandbox is gone."""
+        return await self._launcher.wait(sandbox)
+
+    def note_ready(self, sandbox: str) -> None:
+        """Remembers across restarts of the daemon that a sandbox accepts connections."""
+        lease = self._leases.get(sandbox)
+        if lease is not None and not lease.ready_at_ns:
+            ready_at_ns = time.time_ns()
+            self._store.set_ready(sandbox, ready_at_ns)
+            self._leases[sandbox] = replace(lease, ready_at_ns=ready_at_ns)
+
+    def stop(self, sandbox: str) -> None:
+        """SIGTERM, then SIGKILL after its grace."""
+        self._launcher.stop(sandbox)
+
+    def kill(self, sandbox: str) -> None:
+        """SIGKILL at once."""
+        self._launcher.kill(sandbox)
+
+    def state(self, sandbox: str) -> KeeperState | None:
+        """What the keeper wrote last."""
+        return self._launcher.state(sandbox)
+
+    async def forget(self, sandbox: str) -> None:
+        """Cleans up after a sandbox that is gone and gives its lease back, in this order."""
+        await self._launcher.forget(sandbox)
+        self._store.drop_lease(sandbox)
+        lease = self._leases.pop(sandbox, None)
+        self.meter.forget(sandbox)
+        if lease is not None:
+            living = set(self._leases)
+            keep = self._settings.logs_per_function_max
+            self.logs.prune(lease.namespace, lease.name, keep, living)
+
+    def last_lines(self, sandbox: str) -> str:
+        """The last log lines of a sandbox as an error message shows them; empty where there are none."""
+        lease = self._leases.get(sandbox)
+        if lease is None:
+            return ""
+        lines = self.logs.last_lines(lease.namespace, lease.name, sandbox, LOG_LINES_IN_ERRORS)
+        if not lines:
+            return ""
+        cut = [line[:LOG_LINE_CHARS_IN_ERRORS] for line in lines]
+        return "; its last log lines:\n" + "\n".join(cut)
+
+    async def resolve(self, reference: str) -> Image:
+        """The image of a reference, pulled where needed.
+
+        Raises:
+            HostError: with the image store's reason.
+        """
+        try:
+            return await self._images.resolve(reference)
+        except ImageError as error:
+            raise HostError(Reason(error.reason.value), error.message) from error
+
+    async def _present(self, image: Image) -> Image:
+        """The image with its layers on disk: after a loss of the layers it is pulled again."""
+        if all(layer.is_dir() for layer in image.layers):
+            return image
+        return await self.resolve(image.reference)
+
+    def _specification(
+        self, lease: Lease, generation: Generation, image: Image
+    ) -> specs.SandboxSpec:
+        deployment = generation.deployment
+        forks = generation.plan.argv[0] == JINIT_TARGET
+        return specs.build(
+            self._settings,
+            lease.sandbox,
+            deployment,
+            image,
+            generation.plan,
+            address=self.addresses.address(lease.slot),
+            gateway=self.addresses.gateway,
+            uid_base=self.addresses.uid(lease.slot),
+            secrets=self.find_secrets(deployment.namespace, deployment.secrets),
+            jinit=self._settings.binary("jinit") if forks else None,
+        )
+
+    def find_secrets(
+        self, namespace: str, secrets: tuple[str, ...]
+    ) -> tuple[tuple[str, Path], ...]:
+        """Names and files of a deployment's secrets.
+
+        Raises:
+            HostError: secret_unknown.
+        """
+        return tuple((name, self._secrets.find(namespace, name)) for name in secrets)

@@ -1,0 +1,81 @@
+"""What a sandbox uses now: memory and CPU of its control groups, version 1 and 2 (cgroups(7))."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from junctiond.domain import Usage
+from junctiond.sandbox.remains import cgroup_folders
+
+
+@dataclass(frozen=True, slots=True)
+class _Sample:
+    at_ns: int
+    cpu_ns: int
+
+
+class UsageMeter:
+    """Measures sandboxes. CPU is the mean since the previous measurement of the same sandbox."""
+
+    def __init__(self, cgroup_parent: str) -> None:
+        self._parent = cgroup_parent
+        self._samples: dict[str, _Sample] = {}
+
+    def measure(self, sandbox: str) -> Usage:
+        """Present usage; zero for what the host does not count."""
+        folders = cgroup_folders(self._parent, sandbox)
+        now_ns = time.monotonic_ns()
+        cpu_ns = _cpu_ns(folders)
+        before = self._samples.get(sandbox)
+        self._samples[sandbox] = _Sample(now_ns, cpu_ns)
+        millicores = 0.0
+        if before is not None and now_ns > before.at_ns:
+            millicores = 1000.0 * max(0, cpu_ns - before.cpu_ns) / (now_ns - before.at_ns)
+        return Usage(cpu_millicores=millicores, memory_bytes=_memory_bytes(folders))
+
+    def forget(self, sandbox: str) -> None:
+        """Drops the memory of a sandbox that is gone."""
+        self._samples.pop(sandbox, None)
+
+
+def _cpu_ns(folders: list[Path]) -> int:
+    for folder in folders:
+        usage_ns = _number(folder / "cpuacct.usage")
+        if usage_ns is not None:
+            return usage_ns
+        usage_us = _field(folder / "cpu.stat", "usage_usec")
+        if usage_us is not None:
+            return usage_us * 1000
+    return 0
+
+
+def _memory_bytes(folders: list[Path]) -> int:
+    """Memory less the page cache that can be dropped, as `kubectl top` counts it."""
+    for folder in folders:
+        for total, inactive in (
+            ("memory.usage_in_bytes", "total_inactive_file"),
+            ("memory.current", "inactive_file"),
+        ):
+            used = _number(folder / total)
+            if used is not None:
+                return max(0, used - (_field(folder / "memory.stat", inactive) or 0))
+    return 0
+
+
+def _number(path: Path) -> int | None:
+    try:
+        return int(path.read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def _field(path: Path, name: str) -> int | None:
+    try:
+        lines = path.read_text().splitlines()
+    except OSError:
+        return None
+    for line in lines:
+        key, _, value = line.partition(" ")
+        if key == name and value.isdigit():
+            return int(value)
+    return None
