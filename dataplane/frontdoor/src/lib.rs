@@ -1,1 +1,65 @@
-//! Skeleton.
+//! The front door: serves HTTP/1.1 to clients and guests, routes `/function/…` to replicas itself and hands
+//! every other path to the provider.
+//!
+//! One or more workers, each a thread with its own epoll, connections, pools and timers; they share only a
+//! route table that is replaced as a whole, and atomic counters. No Python, database or look-up stands in
+//! the path of an invocation.
+
+mod accept;
+mod buf;
+mod clock;
+mod config;
+mod conn;
+mod control;
+mod deadlines;
+mod dispatch;
+mod down;
+mod drain;
+mod duration;
+mod finish;
+mod handle;
+mod headers;
+mod identity;
+mod intake;
+mod mailbox;
+mod pick;
+mod poll;
+mod pools;
+mod probe;
+mod queue;
+mod relay;
+mod reply;
+mod route;
+mod slab;
+mod stats;
+mod steps;
+mod table;
+mod timers;
+mod tunnel;
+mod up;
+mod watchdog;
+mod worker;
+
+pub use config::{Config, Limits, Timeouts};
+pub use control::BadFunction;
+pub use handle::{DrainDone, FrontDoor, ProbeDone};
+pub use stats::{FunctionStats, Histogram, Stats, WorkerStats};
+
+use std::io;
+use std::os::fd::OwnedFd;
+
+/// Opens connections to functions.
+pub trait Dialer: Send + Sync {
+    /// A connected, non-blocking stream to the listener on `port` inside `sandbox`. It must not wait: it is
+    /// called by a worker that has other requests to serve.
+    ///
+    /// # Errors
+    /// The sandbox is not there, nothing listens on that port, or its backlog is full.
+    fn dial(&self, sandbox: &str, port: u16) -> io::Result<OwnedFd>;
+}
+
+/// Hears what the front door wants of the control plane. Called by workers: it must not wait.
+pub trait Events: Send + Sync {
+    /// A request waits and its function has no replica that can be reached.
+    fn wanted(&self, name: &str, namespace: &str);
+}

@@ -65,6 +65,12 @@ impl HeadScan {
         }
     }
 
+    /// Whether no byte was looked at yet.
+    #[must_use]
+    pub const fn is_at_start(&self) -> bool {
+        self.next == 0
+    }
+
     /// Looks at the bytes that came since the last call; `bytes` begins where the head begins.
     /// Returns the length of the head once it is complete.
     ///

@@ -1,0 +1,168 @@
+//! Public doors: taking connections in, within bounds.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
+
+use jd_http::HeadScan;
+use rustix::io::Errno;
+use rustix::net::{acceptfrom_with, sockopt, SocketFlags};
+
+use crate::config::ns;
+use crate::conn::Conn;
+use crate::deadlines::{Deadline, Deadlines};
+use crate::down::{Down, Exchange, Phase};
+use crate::poll::Token;
+use crate::slab::Key;
+use crate::worker::Worker;
+
+/// Connections taken from one door before others have their turn.
+const BURST: usize = 16;
+
+/// How long a door stays closed after the kernel had no descriptor or memory for a connection: without a
+/// pause the door would be readable all the time and the worker would spin.
+const PAUSE_NS: u64 = 100_000_000;
+
+/// A public door.
+pub struct Listener {
+    socket: TcpListener,
+    /// Not watched until then; [`u64::MAX`]: until a connection ends.
+    paused_until_ns: Option<u64>,
+}
+
+impl Worker {
+    /// Opens a door.
+    pub fn add_listener(&mut self, socket: TcpListener) -> io::Result<()> {
+        socket.set_nonblocking(true)?;
+        // Accepted connections inherit this, which saves a call for each.
+        sockopt::set_tcp_nodelay(&socket, true)?;
+        let poll = &self.io.poll;
+        self.listeners.try_insert_with(|key| {
+            poll.add_listener(&socket, Token::Listener(key))?;
+            Ok::<_, io::Error>(Listener {
+                socket,
+                paused_until_ns: None,
+            })
+        })?;
+        Ok(())
+    }
+
+    /// Takes connections in.
+    pub fn accept(&mut self, key: Key) {
+        for _ in 0..BURST {
+            if self.downs.len() >= self.shared.limits.connections_max {
+                return self.pause(key, u64::MAX);
+            }
+            let Some(listener) = self.listeners.get(key) else {
+                return;
+            };
+            match acceptfrom_with(
+                &listener.socket,
+                SocketFlags::NONBLOCK | SocketFlags::CLOEXEC,
+            ) {
+                Ok((socket, peer)) => {
+                    let peer = peer.and_then(|address| SocketAddr::try_from(address).ok());
+                    self.add_down(
+                        socket,
+                        peer.map_or_else(String::new, |peer| peer.to_string()),
+                    );
+                }
+                Err(Errno::AGAIN) => return,
+                // The client was gone before it was taken in (accept(2)).
+                Err(Errno::CONNABORTED | Errno::INTR | Errno::PROTO | Errno::PERM) => {}
+                Err(error) => {
+                    log::warn!("cannot take connections in for a moment: {error} (raise the limit of open files?)");
+                    return self.pause(key, self.io.now_ns + PAUSE_NS);
+                }
+            }
+        }
+    }
+
+    fn pause(&mut self, key: Key, until_ns: u64) {
+        let Some(listener) = self.listeners.get_mut(key) else {
+            return;
+        };
+        if self.io.poll.remove(&listener.socket).is_ok() {
+            listener.paused_until_ns = Some(until_ns);
+        }
+    }
+
+    /// Opens paused doors again where that is possible now.
+    pub fn resume_listeners(&mut self) {
+        if self.downs.len() >= self.shared.limits.connections_max {
+            return;
+        }
+        for key in self.listeners.keys() {
+            let Some(listener) = self.listeners.get_mut(key) else {
+                continue;
+            };
+            let Some(until_ns) = listener.paused_until_ns else {
+                continue;
+            };
+            if until_ns != u64::MAX && until_ns > self.io.now_ns {
+                continue;
+            }
+            if self
+                .io
+                .poll
+                .add_listener(&listener.socket, Token::Listener(key))
+                .is_ok()
+            {
+                listener.paused_until_ns = None;
+            } else {
+                listener.paused_until_ns = Some(self.io.now_ns + PAUSE_NS);
+            }
+        }
+    }
+
+    /// When a paused door is to be opened.
+    pub fn listeners_again_ns(&self) -> Option<u64> {
+        let keys = self.listeners.keys();
+        let paused = keys
+            .iter()
+            .filter_map(|&key| self.listeners.get(key)?.paused_until_ns);
+        paused.filter(|&until_ns| until_ns != u64::MAX).min()
+    }
+
+    /// Closes all doors.
+    pub fn close_listeners(&mut self) {
+        for key in self.listeners.keys() {
+            self.listeners.remove(key);
+        }
+    }
+
+    /// Serves a connection as a client's.
+    pub fn add_down(&mut self, socket: OwnedFd, peer: String) {
+        if self.stopping.is_some() || self.downs.len() >= self.shared.limits.connections_max {
+            return;
+        }
+        let (io, timers) = (&self.io, &mut self.timers);
+        let added = self.downs.try_insert_with(|key| {
+            let token = Token::Down(key);
+            let conn = Conn::new(socket, token, true, io)?;
+            let mut deadlines = Deadlines::new();
+            deadlines.set(
+                Deadline::Idle,
+                io.now_ns.saturating_add(ns(self.shared.timeouts.idle)),
+            );
+            Ok::<_, io::Error>(Down {
+                conn,
+                peer,
+                phase: Phase::Head,
+                scan: HeadScan::request(),
+                exchange: Exchange::new(),
+                deadlines,
+                timer: timers.add(token.pack()),
+                dropped: 0,
+                goes_on: false,
+            })
+        });
+        match added {
+            Ok(key) => {
+                self.shared.shards[self.index].connections.add(1);
+                self.drive(key);
+            }
+            Err(error) => log::warn!("a connection cannot be watched: {error}"),
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! Byte queues of connections, on memory that idle connections give back.
+
+/// First size of a buffer. Most requests and responses fit.
+const SMALL_BYTES: usize = 16 << 10;
+
+/// Buffers above this size are not kept for the next user.
+const KEPT_BYTES_MAX: usize = 64 << 10;
+
+/// Most buffers kept for the next user.
+const KEPT_MAX: usize = 256;
+
+/// Memory for buffers, of one worker.
+#[derive(Default)]
+pub struct BufPool {
+    free: Vec<Vec<u8>>,
+}
+
+impl BufPool {
+    fn get(&mut self) -> Vec<u8> {
+        self.free
+            .pop()
+            .unwrap_or_else(|| Vec::with_capacity(SMALL_BYTES))
+    }
+
+    fn put(&mut self, mut memory: Vec<u8>) {
+        let wanted = (SMALL_BYTES..=KEPT_BYTES_MAX).contains(&memory.capacity());
+        if wanted && self.free.len() < KEPT_MAX {
+            memory.clear();
+            self.free.push(memory);
+        }
+    }
+}
+
+/// Bytes that were put in at the back and are taken at the front. Has no memory while nothing is in it.
+#[derive(Default)]
+pub struct Buf {
+    data: Vec<u8>,
+    start: usize,
+}
+
+impl Buf {
+    pub fn pending(&self) -> &[u8] {
+        &self.data[self.start..]
+    }
+
+    pub fn len(&self) -> usize {
+        self.data.len() - self.start
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Bytes held, those already taken but kept for a second try among them.
+    pub fn held(&self) -> usize {
+        self.data.len()
+    }
+
+    /// The memory to append to.
+    pub fn back(&mut self, pool: &mut BufPool) -> &mut Vec<u8> {
+        if self.data.capacity() == 0 {
+            self.data = pool.get();
+        }
+        &mut self.data
+    }
+
+    /// The memory to append to, with room for at least `room` bytes.
+    pub fn back_with_room(&mut self, room: usize, pool: &mut BufPool) -> &mut Vec<u8> {
+        if self.data.capacity() - self.data.len() < room && self.start > 0 {
+            self.data.drain(..self.start);
+            self.start = 0;
+        }
+        let back = self.back(pool);
+        back.reserve(room);
+        back
+    }
+
+    /// Takes `count` bytes off the front.
+    pub fn consume(&mut self, count: usize) {
+        self.start = (self.start + count).min(self.data.len());
+        if self.start == self.data.len() {
+            self.clear();
+        }
+    }
+
+    /// Takes `count` bytes off the front but keeps them for [`Self::rewind`].
+    pub fn consume_kept(&mut self, count: usize) {
+        self.start = (self.start + count).min(self.data.len());
+    }
+
+    /// Puts all kept bytes back.
+    pub fn rewind(&mut self) {
+        self.start = 0;
+    }
+
+    /// Forgets kept bytes.
+    pub fn forget_taken(&mut self) {
+        self.consume(0);
+    }
+
+    pub fn clear(&mut self) {
+        self.data.clear();
+        self.start = 0;
+    }
+
+    /// Gives the memory back if nothing is in it.
+    pub fn release(&mut self, pool: &mut BufPool) {
+        if self.is_empty() && self.data.capacity() > 0 {
+            self.start = 0;
+            pool.put(std::mem::take(&mut self.data));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kept_bytes_come_back_until_forgotten() {
+        let mut pool = BufPool::default();
+        let mut buf = Buf::default();
+        buf.back(&mut pool).extend_from_slice(b"abcd");
+        buf.consume_kept(4);
+        assert!(buf.is_empty() && buf.held() == 4);
+        buf.rewind();
+        assert_eq!(buf.pending(), b"abcd");
+        buf.consume_kept(4);
+        buf.forget_taken();
+        assert_eq!(buf.held(), 0);
+        buf.release(&mut pool);
+        assert_eq!(pool.free.len(), 1);
+    }
+
+    #[test]
+    fn room_is_made_by_moving_before_growing() {
+        let mut pool = BufPool::default();
+        let mut buf = Buf::default();
+        buf.back(&mut pool).extend_from_slice(&[1; SMALL_BYTES]);
+        buf.consume(SMALL_BYTES - 1);
+        assert_eq!(buf.back_with_room(100, &mut pool).capacity(), SMALL_BYTES);
+        assert_eq!(buf.pending(), [1]);
+    }
+}

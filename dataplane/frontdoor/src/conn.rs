@@ -1,0 +1,195 @@
+//! One non-blocking stream with its buffers and what epoll said about it.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use rustix::buffer::spare_capacity;
+use rustix::event::epoll::EventFlags;
+use rustix::io::Errno;
+use rustix::net::{recv, send, shutdown, sockopt, RecvFlags, SendFlags, Shutdown};
+
+use crate::buf::{Buf, BufPool};
+use crate::poll::{Poll, Token};
+
+/// Read at a time while a body streams.
+pub const READ_BYTES: usize = 64 << 10;
+
+/// Read at a time at first; a connection that fills it gets [`READ_BYTES`].
+const FIRST_READ_BYTES: usize = 8 << 10;
+
+/// What a worker lends to its connections.
+pub struct Io {
+    pub poll: Poll,
+    pub pool: BufPool,
+    /// Monotonic time of this round.
+    pub now_ns: u64,
+    /// Bytes read and written since somebody set it to zero: whether a step got anywhere.
+    pub moved: usize,
+}
+
+/// A stream. Readiness is edge-triggered, so it is remembered until a call says otherwise.
+pub struct Conn {
+    fd: OwnedFd,
+    token: Token,
+    pub readable: bool,
+    writable: bool,
+    watches_writing: bool,
+    busy: bool,
+    /// The peer ended its sending side: read until that end comes.
+    pub half_closed: bool,
+    /// Both directions are over.
+    pub hung_up: bool,
+    /// The end was read.
+    pub ended: bool,
+    /// Writing failed: the peer does not read any more.
+    pub broken: bool,
+    /// Our sending side was ended.
+    finished: bool,
+    /// Received and not used.
+    pub received: Buf,
+    /// To be sent.
+    pub unsent: Buf,
+}
+
+impl Conn {
+    /// Takes over a stream and watches it; `readable` says whether a first read is likely to find something.
+    pub fn new(fd: OwnedFd, token: Token, readable: bool, io: &Io) -> io::Result<Self> {
+        io.poll.add_stream(&fd, token)?;
+        Ok(Self {
+            fd,
+            token,
+            readable,
+            writable: true,
+            watches_writing: false,
+            busy: false,
+            half_closed: false,
+            hung_up: false,
+            ended: false,
+            broken: false,
+            finished: false,
+            received: Buf::default(),
+            unsent: Buf::default(),
+        })
+    }
+
+    /// Notes what epoll said.
+    pub fn note(&mut self, flags: EventFlags) {
+        if flags.intersects(EventFlags::IN | EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR)
+        {
+            self.readable = true;
+        }
+        if flags.contains(EventFlags::OUT) {
+            self.writable = true;
+        }
+        if flags.contains(EventFlags::RDHUP) {
+            self.half_closed = true;
+        }
+        if flags.intersects(EventFlags::HUP | EventFlags::ERR) {
+            self.half_closed = true;
+            self.hung_up = true;
+        }
+    }
+
+    /// Reads once, if something may be there. Returns the bytes read; 0 means none now, or [`Self::ended`].
+    ///
+    /// # Errors
+    /// The connection was reset.
+    pub fn fill(&mut self, io: &mut Io) -> io::Result<usize> {
+        if !self.readable || self.ended {
+            return Ok(0);
+        }
+        let room = if self.busy {
+            READ_BYTES
+        } else {
+            FIRST_READ_BYTES
+        };
+        let back = self.received.back_with_room(room, &mut io.pool);
+        let asked = back.capacity() - back.len();
+        match recv(&self.fd, spare_capacity(back), RecvFlags::empty()) {
+            Ok((0, _)) => {
+                self.ended = true;
+                self.readable = false;
+                Ok(0)
+            }
+            Ok((count, _)) => {
+                // A short read has emptied the socket (epoll(7)), unless the end of the stream lies behind it.
+                self.readable = count == asked || self.half_closed;
+                self.busy = count == asked;
+                io.moved += count;
+                Ok(count)
+            }
+            Err(Errno::AGAIN) => {
+                self.readable = false;
+                Ok(0)
+            }
+            Err(Errno::INTR) => Ok(0),
+            Err(error) => {
+                self.ended = true;
+                self.readable = false;
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Writes what the socket takes; `keep` leaves the written bytes in the buffer for a second try.
+    ///
+    /// # Errors
+    /// The peer does not read any more; what waited is dropped unless kept.
+    pub fn flush(&mut self, io: &mut Io, keep: bool) -> io::Result<usize> {
+        let mut sent = 0;
+        while self.writable && !self.broken && !self.unsent.is_empty() {
+            let length = self.unsent.len();
+            match send(&self.fd, self.unsent.pending(), SendFlags::NOSIGNAL) {
+                Ok(count) => {
+                    sent += count;
+                    if keep {
+                        self.unsent.consume_kept(count)
+                    } else {
+                        self.unsent.consume(count)
+                    }
+                    self.writable = count == length;
+                }
+                Err(Errno::AGAIN) => self.writable = false,
+                Err(Errno::INTR) => {}
+                Err(error) => {
+                    self.broken = true;
+                    self.readable = true;
+                    if !keep {
+                        self.unsent.clear();
+                    }
+                    return Err(error.into());
+                }
+            }
+        }
+        io.moved += sent;
+        let waits = !self.unsent.is_empty() && !self.broken;
+        if waits != self.watches_writing {
+            io.poll.watch_writing(&self.fd, self.token, waits)?;
+            self.watches_writing = waits;
+        }
+        Ok(sent)
+    }
+
+    /// Ends the sending side, once.
+    pub fn end_sending(&mut self) {
+        if !self.finished {
+            self.finished = true;
+            // A connection that is gone already has no sending side to end.
+            let _ = shutdown(&self.fd, Shutdown::Write);
+        }
+    }
+
+    /// Lets the peer see a reset instead of an orderly end when this is dropped.
+    pub fn reset_on_close(&self) {
+        // Only TCP has this; a Unix socket is closed in an orderly way at worst.
+        let _ = sockopt::set_socket_linger(&self.fd, Some(Duration::ZERO));
+    }
+
+    /// Gives memory back that holds nothing.
+    pub fn release(&mut self, io: &mut Io) {
+        self.received.release(&mut io.pool);
+        self.unsent.release(&mut io.pool);
+        self.busy = false;
+    }
+}

@@ -1,0 +1,276 @@
+//! Moves one request to its function and the response back, as far as both sides let it.
+
+use jd_http::{Framing, HttpError, Limits, Version};
+
+use crate::clock::monotonic_ns;
+use crate::conn::Io;
+use crate::down::{Answer, Down, Recode};
+use crate::headers::{push_interim, push_response, push_upgraded, Backward};
+use crate::up::{Up, REPLAY_BYTES_MAX};
+
+/// Bytes that may wait for one side before the other is not read any more.
+pub const HIGH_WATER_BYTES: usize = 64 << 10;
+
+/// Turns of one connection before the others have theirs.
+const TURNS_MAX: usize = 8;
+
+/// How far a relay came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Neither side has or takes anything now.
+    Waits,
+    /// There is more to do, but others are due.
+    GoesOn,
+    /// The response is complete; its last bytes may still wait for the client.
+    Done,
+    /// Both sides agreed to change the protocol.
+    Upgraded,
+    /// The client is not there any more.
+    ClientGone,
+    /// The client's body is malformed.
+    Refused(HttpError),
+    /// The client's body is longer than allowed.
+    TooLarge,
+    /// A connection used before was closed before it took this request, which can be sent again.
+    Stale,
+    /// The function closed before it answered.
+    Gone,
+    /// The function's answer is malformed or cut off.
+    Broke(HttpError),
+}
+
+/// Both sides of an exchange.
+pub struct Relay<'a> {
+    pub down: &'a mut Down,
+    pub up: &'a mut Up,
+    pub io: &'a mut Io,
+    pub limits: &'a Limits,
+    pub served_by: &'a str,
+}
+
+impl Relay<'_> {
+    /// Moves what can be moved.
+    pub fn run(&mut self) -> Outcome {
+        for _ in 0..TURNS_MAX {
+            let before = self.io.moved;
+            if let Err(outcome) = self.request_side().and_then(|()| self.response_side()) {
+                return outcome;
+            }
+            if self.io.moved == before {
+                return Outcome::Waits;
+            }
+        }
+        Outcome::GoesOn
+    }
+
+    fn request_side(&mut self) -> Result<(), Outcome> {
+        if !self.down.exchange.request_body.is_done() && !self.up.conn.broken {
+            self.move_body()?;
+        }
+        if !self.up.conn.unsent.is_empty() {
+            // A function that does not read any more may have answered already: the response side will tell.
+            if let Ok(sent) = self.up.conn.flush(self.io, self.up.replayable) {
+                self.up.wrote |= sent > 0;
+            }
+        }
+        Ok(())
+    }
+
+    fn move_body(&mut self) -> Result<(), Outcome> {
+        let (conn, exchange) = (&mut self.down.conn, &mut self.down.exchange);
+        if self.up.conn.unsent.len() >= HIGH_WATER_BYTES {
+            return Ok(());
+        }
+        if conn.received.is_empty() {
+            let count = conn.fill(self.io).map_err(|_| Outcome::ClientGone)?;
+            if count == 0 {
+                return if conn.ended {
+                    Err(Outcome::ClientGone)
+                } else {
+                    Ok(())
+                };
+            }
+        }
+        let taken = exchange
+            .request_body
+            .take(conn.received.pending())
+            .map_err(Outcome::Refused)?;
+        exchange.bytes_in += taken.data as u64;
+        if exchange.body_bytes_max > 0 && exchange.bytes_in > exchange.body_bytes_max {
+            return Err(Outcome::TooLarge);
+        }
+        let unsent = self
+            .up
+            .conn
+            .unsent
+            .back_with_room(taken.raw, &mut self.io.pool);
+        unsent.extend_from_slice(&conn.received.pending()[..taken.raw]);
+        conn.received.consume(taken.raw);
+        if self.up.replayable && self.up.conn.unsent.held() > REPLAY_BYTES_MAX {
+            self.stop_replay();
+        }
+        Ok(())
+    }
+
+    fn stop_replay(&mut self) {
+        self.up.replayable = false;
+        self.up.conn.unsent.forget_taken();
+    }
+
+    fn response_side(&mut self) -> Result<(), Outcome> {
+        if self.down.conn.unsent.len() >= HIGH_WATER_BYTES {
+            self.flush_client()?;
+            if self.down.conn.unsent.len() >= HIGH_WATER_BYTES {
+                return Ok(());
+            }
+        }
+        // A reset says the same as an end here: what it means depends on what came before.
+        if self.up.conn.fill(self.io).unwrap_or(0) > 0 && self.up.replayable {
+            self.stop_replay();
+        }
+        while self.down.exchange.answer == Answer::Head && self.take_head()? {}
+        if self.down.exchange.answer == Answer::Body {
+            self.take_body()?;
+        } else if self.up.conn.ended {
+            return Err(self.ended_without_answer());
+        }
+        self.flush_client()
+    }
+
+    fn flush_client(&mut self) -> Result<(), Outcome> {
+        if self.down.conn.unsent.is_empty() {
+            return Ok(());
+        }
+        self.down
+            .conn
+            .flush(self.io, false)
+            .map(drop)
+            .map_err(|_| Outcome::ClientGone)
+    }
+
+    fn ended_without_answer(&self) -> Outcome {
+        let exchange = &self.down.exchange;
+        let untouched = self.up.conn.received.is_empty() && !exchange.retried && self.up.replayable;
+        if untouched && (exchange.method.is_idempotent() || !self.up.wrote) {
+            return Outcome::Stale;
+        }
+        if self.up.conn.received.is_empty() {
+            Outcome::Gone
+        } else {
+            Outcome::Broke(HttpError::Head("cut off"))
+        }
+    }
+
+    /// Reads one response head; true: it was an interim one, look for the next.
+    fn take_head(&mut self) -> Result<bool, Outcome> {
+        let Self {
+            down,
+            up,
+            io,
+            limits,
+            served_by,
+        } = self;
+        let Down { conn, exchange, .. } = &mut **down;
+        let received = up.conn.received.pending();
+        let scanned = exchange
+            .response_scan
+            .advance(received, limits)
+            .map_err(Outcome::Broke)?;
+        let Some(length) = scanned else {
+            return Ok(false);
+        };
+        let mut space = jd_http::header_space();
+        let to_head = exchange.method_is_head();
+        let head = jd_http::ResponseHead::parse(&received[..length], &mut space, to_head)
+            .map_err(Outcome::Broke)?;
+        let out = conn.unsent.back(&mut io.pool);
+        let status = head.status;
+        if status >= 200 {
+            exchange.recode = recode(head.framing, exchange.version);
+            exchange.keep_alive &= exchange.recode != Recode::FromChunks
+                && (head.framing != Framing::UntilClose || exchange.recode == Recode::ToChunks);
+            let backward = Backward {
+                exchange,
+                served_by,
+                now_ns: monotonic_ns(),
+            };
+            push_response(out, &head, exchange.recode, &backward);
+            exchange.response_body = jd_http::BodyDecoder::new(head.framing);
+            exchange.answer = Answer::Body;
+            exchange.status = Some(status);
+            up.keep_alive = head.keep_alive;
+        } else if status == 101 {
+            if !exchange.wants_upgrade {
+                return Err(Outcome::Broke(HttpError::Head(
+                    "101 without a request for it",
+                )));
+            }
+            let backward = Backward {
+                exchange,
+                served_by,
+                now_ns: monotonic_ns(),
+            };
+            push_upgraded(out, &head, &backward);
+        } else if status != 100 && exchange.version == Version::Http11 {
+            push_interim(out, &head);
+        }
+        up.conn.received.consume(length);
+        exchange.response_scan = jd_http::HeadScan::response();
+        if status == 101 {
+            exchange.status = Some(status);
+            return Err(Outcome::Upgraded);
+        }
+        Ok(status < 200)
+    }
+
+    fn take_body(&mut self) -> Result<(), Outcome> {
+        let Self { down, up, io, .. } = self;
+        let Down { conn, exchange, .. } = &mut **down;
+        let received = up.conn.received.pending();
+        if !received.is_empty() && !exchange.response_body.is_done() {
+            let out = conn
+                .unsent
+                .back_with_room(received.len() + 32, &mut io.pool);
+            let taken = match exchange.recode {
+                Recode::Raw => exchange.response_body.take(received).inspect(|taken| {
+                    out.extend_from_slice(&received[..taken.raw]);
+                }),
+                Recode::FromChunks => exchange
+                    .response_body
+                    .take_data(received, |data| out.extend_from_slice(data)),
+                Recode::ToChunks => exchange.response_body.take_data(received, |data| {
+                    jd_http::push_chunk_head(out, data.len());
+                    out.extend_from_slice(data);
+                    out.extend_from_slice(jd_http::CHUNK_END);
+                }),
+            };
+            let taken = taken.map_err(Outcome::Broke)?;
+            exchange.bytes_out += taken.data as u64;
+            up.conn.received.consume(taken.raw);
+        }
+        if !exchange.response_body.is_done() && up.conn.ended {
+            exchange
+                .response_body
+                .end_of_input()
+                .map_err(Outcome::Broke)?;
+            if exchange.recode == Recode::ToChunks {
+                conn.unsent
+                    .back(&mut io.pool)
+                    .extend_from_slice(jd_http::LAST_CHUNK);
+            }
+        }
+        if exchange.response_body.is_done() {
+            self.flush_client()?;
+            return Err(Outcome::Done);
+        }
+        Ok(())
+    }
+}
+
+fn recode(framing: Framing, version: Version) -> Recode {
+    match (framing, version) {
+        (Framing::UntilClose, Version::Http11) => Recode::ToChunks,
+        (Framing::Chunked, Version::Http10) => Recode::FromChunks,
+        _ => Recode::Raw,
+    }
+}
