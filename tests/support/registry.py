@@ -34,14 +34,14 @@ HTPASSWD = "reader:$2b$05$MiWLXrRTvZWpKCcA9cKJzu2zXDIPq5QKjM7NzpFhGCyFrC4s5n0bW\
 
 @dataclass(frozen=True, slots=True)
 class LocalRegistry:
-    """A running registry. `host` is `127.0.0.1:PORT`."""
+    """A running registry. `address` is `127.0.0.1:PORT`."""
 
-    host: str
+    address: str
     root: Path
 
     def push(self, layout: Path, name: str, *, tag: str = "latest", credentials: str = "") -> str:
         """Copies the image `latest` of an OCI layout under `name` and returns its reference."""
-        reference = f"{self.host}/{name}:{tag}"
+        reference = f"{self.address}/{name}:{tag}"
         command = ["skopeo", "copy", "--quiet", "--dest-tls-verify=false"]
         if credentials:
             command += ["--dest-creds", credentials]
