@@ -1,6 +1,7 @@
 """The ASGI application: the route table behind path cleaning, authentication and the access log."""
 
 import logging
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from starlette.applications import Starlette
@@ -20,6 +21,8 @@ from provider.credentials import Credentials
 from provider.limits import BODY_BYTES_MAX
 from provider.measures import RequestMeasures
 from provider.reply import Refusal
+
+Endpoint = Callable[[Request], Awaitable[Response]]
 
 logger = logging.getLogger("provider")
 
@@ -62,7 +65,7 @@ def _route(host: HostApi, entry: routes.Entry) -> Route:
     return route
 
 
-def _endpoint(host: HostApi, path: str, handler: Handler):  # type: ignore[no-untyped-def]
+def _endpoint(host: HostApi, path: str, handler: Handler) -> Endpoint:
     shown = path.replace(":segment_or_empty", "").replace(":segment", "")
 
     async def endpoint(request: Request) -> Response:

@@ -14,10 +14,13 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from provider import reply
 from provider.credentials import Credentials
 
 _PROTECTED: Final = ("/system/", "/ui/")
 _HEADER_CHARS_MAX: Final = 8192
+_SAFE_METHODS: Final = frozenset({"GET", "HEAD"})
+_OWN_SITES: Final = frozenset({"", "same-origin", "none"})
 
 
 class BasicAuth:
@@ -31,9 +34,12 @@ class BasicAuth:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or refuse it."""
         if scope["type"] == "http" and is_protected(scope["path"]):
-            header = Headers(scope=scope).get("authorization", "")
-            if not self.accepts(header):
+            headers = Headers(scope=scope)
+            if not self.accepts(headers.get("authorization", "")):
                 await _refusal()(scope, receive, send)
+                return
+            if is_forged(scope["method"], headers.get("sec-fetch-site", "")):
+                await reply.error(403, "request of another site refused")(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
@@ -52,6 +58,14 @@ class BasicAuth:
 def is_protected(path: str) -> bool:
     """Whether `path` needs the account; `/system` itself counts too."""
     return f"{path}/".startswith(_PROTECTED)
+
+
+def is_forged(method: str, fetch_site: str) -> bool:
+    """Whether a page of another site made a browser send this write with the account it remembers.
+
+    Browsers say so in `Sec-Fetch-Site` (W3C Fetch Metadata); other clients do not send it.
+    """
+    return method not in _SAFE_METHODS and fetch_site not in _OWN_SITES
 
 
 def _decoded(header: str) -> tuple[bytes, bytes] | None:

@@ -115,6 +115,18 @@ def test_the_bearer_header_of_a_cli_that_is_not_logged_in(shared_gateway: Gatewa
         assert connection.recv(4096).startswith(b"HTTP/1.1 401 ")
 
 
+@pytest.mark.parametrize(
+    ("site", "status"),
+    [("same-origin", 200), ("none", 200), ("cross-site", 403), ("same-site", 403)],
+)
+def test_pages_of_other_sites_cannot_write(shared_gateway: Gateway, site: str, status: int) -> None:
+    headers = {"Sec-Fetch-Site": site}
+    with shared_gateway.client(headers=headers) as client:
+        body = {"name": "forged", "value": "x"}
+        assert client.post("/system/secrets", json=body).status_code == status
+        assert client.get("/system/secrets").status_code == 200
+
+
 def test_namespace_from_body_query_and_name(shared_gateway: Gateway) -> None:
     space = {"name": "team", "labels": {"openfaas": "1"}}
     with shared_gateway.client() as client:
