@@ -21,5 +21,9 @@ LOG_WINDOW_S: Final = 300
 LOG_RETRY_MS_FIRST: Final = 100
 LOG_RETRY_MS_MAX: Final = 2000
 
+# Longer than the front door keeps an idle connection, so that it is never us who close one that it is
+# about to use.
+KEEP_ALIVE_S: Final = 600
+
 # How long open connections may go on after SIGTERM.
 SHUTDOWN_GRACE_S: Final = 5

@@ -16,7 +16,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from junctiond.api.client import HostClient
 from provider import app, credentials, exporter, listener
-from provider.limits import SHUTDOWN_GRACE_S
+from provider.limits import KEEP_ALIVE_S, SHUTDOWN_GRACE_S
 from provider.measures import RequestMeasures
 
 logger = logging.getLogger("provider")
@@ -134,6 +134,7 @@ def _config(application: ASGIApp) -> uvicorn.Config:
         server_header=False,
         log_level="warning",
         date_header=False,  # `provider.access` dates answers without a timer
+        timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=SHUTDOWN_GRACE_S,
     )
 

@@ -2,9 +2,11 @@
 
 import asyncio
 import json
+import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -67,6 +69,35 @@ def test_a_taken_address_is_told_in_one_line(tmp_path: Path) -> None:
     assert process.returncode == 1
     assert said.startswith("provider: cannot listen on ")
     assert said.count("\n") == 1
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_another_user_gets_nothing_even_through_an_open_socket(tmp_path: Path) -> None:
+    path = Path(tempfile.mkdtemp(prefix="provider-")) / "provider.sock"
+    path.parent.chmod(0o755)
+    stranger = (
+        "import os, socket, sys\n"
+        "os.setgroups([]), os.setgid(int(sys.argv[2])), os.setuid(int(sys.argv[2]))\n"
+        "with socket.socket(socket.AF_UNIX) as s:\n"
+        "    s.connect(sys.argv[1])\n"
+        "    s.sendall(b'GET /healthz HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n')\n"
+        "    print(s.recv(100))\n"
+    )
+    command = [sys.executable, "-I", "-S", "-c", stranger, str(path)]
+    theirs, ours = "65534", "0"
+    with start(tmp_path, "--listen", f"unix:{path}") as process:
+        wait_for(path)
+        path.chmod(0o666)
+        answers = [
+            subprocess.run([*command, user], capture_output=True, check=False).stdout
+            for user in (ours, theirs)
+        ]
+        process.terminate()
+        said = process.communicate(timeout=PATIENCE_S)[1]
+    path.parent.rmdir()
+    assert b"HTTP/1.1 502" in answers[0]
+    assert b"HTTP/1.1" not in answers[1]
+    assert "connection of another user refused" in said
 
 
 def test_an_idle_provider_sleeps(tmp_path: Path) -> None:
