@@ -26,9 +26,10 @@ _STATUS: Final = {
     Reason.REGISTRY_DENIED: 400,
     Reason.LIMITS_INVALID: 400,
     Reason.DEPLOYMENT_INVALID: 400,
-    # The caller's program never listened: a client that retries blindly on 5xx would only start it again.
+    # The caller's program ended or never listened; faasd answers 400 for what fails after the pull, and a
+    # client that retries blindly on 5xx would only start it again.
     Reason.NOT_READY: 400,
-    Reason.LAUNCH_FAILED: 500,
+    Reason.LAUNCH_FAILED: 400,
     Reason.INTERNAL: 500,
     # What the OpenFaaS gateway answers when its provider is down.
     Reason.HOST_UNAVAILABLE: 502,
@@ -81,7 +82,7 @@ def _text(error: HostError, subject: Subject) -> str:
         case Reason.SECRET_UNKNOWN:
             return _led("unable to find secret", message, "")
         case reason if reason in _PULL:
-            return _led("unable to pull image", message, subject.image)
+            return _led("unable to pull image", message, names.shown(subject.image))
         case _:
             return message
 

@@ -22,7 +22,7 @@ DEPLOY_FAULTS = [
     (Reason.LIMITS_INVALID, "memory: 12Q is no quantity", 400, "memory: 12Q is no quantity"),
     (Reason.DEPLOYMENT_INVALID, "an environment name has a =", 400, "an environment name has a ="),
     (Reason.NOT_READY, "aes does not listen\nlast lines:\nboom", 400, "aes does not listen\nlast lines:\nboom"),
-    (Reason.LAUNCH_FAILED, "exec: no such file", 500, "exec: no such file"),
+    (Reason.LAUNCH_FAILED, "exec: no such file", 400, "exec: no such file"),
     (Reason.FUNCTION_EXISTS, "x", 400, 'unable to create function: aes, error: "aes.openfaas-fn": already exists'),
     (Reason.INTERNAL, "see the log", 500, "see the log"),
     (Reason.HOST_UNAVAILABLE, "junctiond does not answer", 502, "junctiond does not answer"),
