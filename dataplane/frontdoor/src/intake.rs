@@ -162,7 +162,7 @@ impl Intake<'_> {
         }
         match route(head.target) {
             Route::NotFound => Decision::Reply(Box::new(reply::not_found())),
-            Route::Function { segment, rest } => self.to_function(head, segment, rest),
+            Route::Function { segment, rest } => self.go_to_function(head, segment, rest),
             Route::Provider => {
                 self.push_onward(head, head.target, false);
                 Decision::Provider
@@ -170,7 +170,12 @@ impl Intake<'_> {
         }
     }
 
-    fn to_function(&mut self, head: &RequestHead<'_, '_>, segment: &str, rest: &str) -> Decision {
+    fn go_to_function(
+        &mut self,
+        head: &RequestHead<'_, '_>,
+        segment: &str,
+        rest: &str,
+    ) -> Decision {
         self.exchange.for_function = true;
         match head.call_id {
             Some(id) => self.exchange.call_id.extend_from_slice(id),
