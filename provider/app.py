@@ -1,5 +1,6 @@
 """The ASGI application: the route table behind path cleaning, authentication and the access log."""
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -15,7 +16,7 @@ from junctiond.api.base import HostApi
 from provider import reply, routes
 from provider.access import AccessLog, note
 from provider.auth import BasicAuth
-from provider.call import Call, Handler
+from provider.call import Call
 from provider.cleaning import CleanPath
 from provider.credentials import Credentials
 from provider.limits import BODY_BYTES_MAX
@@ -48,9 +49,18 @@ register_url_convertor("segment", _Segment())
 register_url_convertor("segment_or_empty", _SegmentOrEmpty())
 
 
-def build(host: HostApi, credentials: Credentials, measures: RequestMeasures) -> ASGIApp:
-    """The whole application over `host`; `measures` collects the provider's own request metrics."""
-    table = [_route(host, entry) for entry in routes.TABLE]
+def build(
+    host: HostApi, credentials: Credentials, measures: RequestMeasures, ending: asyncio.Event
+) -> ASGIApp:
+    """The whole application over `host`.
+
+    Args:
+        host: the host API.
+        credentials: the account of everything below /system and /ui.
+        measures: collects the provider's own request metrics.
+        ending: set when the provider stops.
+    """
+    table = [_route(host, entry, ending) for entry in routes.TABLE]
     handlers = {404: _no_route, 405: _wrong_method}
     inner = Starlette(routes=table, exception_handlers=handlers)
     # A path that ends in "/" is another path here, as in Go's mux, and never a redirect.
@@ -58,21 +68,21 @@ def build(host: HostApi, credentials: Credentials, measures: RequestMeasures) ->
     return AccessLog(CleanPath(BasicAuth(inner, credentials)), measures)
 
 
-def _route(host: HostApi, entry: routes.Entry) -> Route:
-    route = Route(entry.path, _endpoint(host, entry.path, entry.handler), methods=[entry.method])
+def _route(host: HostApi, entry: routes.Entry, ending: asyncio.Event) -> Route:
+    route = Route(entry.path, _endpoint(host, entry, ending), methods=[entry.method])
     # Starlette adds HEAD to every GET; Go's mux does not, and answers 405.
     route.methods = {entry.method}
     return route
 
 
-def _endpoint(host: HostApi, path: str, handler: Handler) -> Endpoint:
-    shown = path.replace(":segment_or_empty", "").replace(":segment", "")
+def _endpoint(host: HostApi, entry: routes.Entry, ending: asyncio.Event) -> Endpoint:
+    shown = entry.path.replace(":segment_or_empty", "").replace(":segment", "")
 
     async def endpoint(request: Request) -> Response:
         note(request.scope, route=shown)
         try:
-            call = Call(host, await _body(request), request.path_params, dict(request.query_params))
-            return await handler(call)
+            body, query = await _body(request), dict(request.query_params)
+            return await entry.handler(Call(host, body, request.path_params, query, ending))
         except Refusal as refusal:
             note(request.scope, reason=refusal.reason)
             return _refused(refusal)

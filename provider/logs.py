@@ -44,7 +44,7 @@ async def get_logs(call: Call) -> Response:
         if refusal.status == 404:
             return Response(headers=_HEADERS)
         raise
-    return LogStream(call.host, query)
+    return LogStream(call.host, query, call.ending)
 
 
 def parse(query: dict[str, str], now_ns: int) -> LogQuery:
@@ -87,31 +87,36 @@ def line(record: LogRecord) -> bytes:
 
 
 class LogStream(Response):
-    """An answer that goes on until its log, its function or its client ends."""
+    """An answer that goes on until its log, its function, its client or the provider ends."""
 
-    def __init__(self, host: HostApi, query: LogQuery) -> None:
+    def __init__(self, host: HostApi, query: LogQuery, ending: asyncio.Event) -> None:
         super().__init__(headers=_HEADERS)
         # A stream has no length; uvicorn then sends it in chunks.
         del self.headers["content-length"]
         self._host = host
         self._query = query
+        self._ending = ending
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the headers at once, then the lines as they are written."""
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         async with asyncio.TaskGroup() as group:
-            pump = group.create_task(self._pump(send))
-            gone = group.create_task(_disconnected(receive))
-            await asyncio.wait((pump, gone), return_when=asyncio.FIRST_COMPLETED)
-            pump.cancel()
-            gone.cancel()
+            tasks = [
+                group.create_task(self._pump(send)),
+                group.create_task(_disconnected(receive)),
+                group.create_task(_set(self._ending)),
+            ]
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in tasks:
+                task.cancel()
+        # Where the pump was cut short this ends the body; where the client is gone nobody hears it.
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _pump(self, send: Send) -> None:
         async with aclosing(records(self._host, self._query)) as lines:
             async for record in lines:
                 body = line(record)
                 await send({"type": "http.response.body", "body": body, "more_body": True})
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 async def records(host: HostApi, query: LogQuery) -> AsyncGenerator[LogRecord, None]:
@@ -164,6 +169,10 @@ class _Place:
 async def _disconnected(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         continue
+
+
+async def _set(event: asyncio.Event) -> None:
+    await event.wait()
 
 
 def _int64(text: str) -> int:

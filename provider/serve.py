@@ -62,9 +62,9 @@ async def running(settings: Settings) -> AsyncIterator[list[str]]:
     Leaving it lets open requests end for `limits.SHUTDOWN_GRACE_S`. Raises as `serve` does.
     """
     account = credentials.ensure(settings.secrets_dir)
-    measures = RequestMeasures()
+    measures, ending = RequestMeasures(), asyncio.Event()
     async with HostClient(settings.host_socket) as host:
-        doors = [(settings.listen, app.build(host, account, measures))]
+        doors = [(settings.listen, app.build(host, account, measures, ending))]
         if settings.metrics is not None:
             doors.append((f"tcp:{settings.metrics}", exporter.build(host, measures)))
         sockets = _bind([address for address, _ in doors])
@@ -77,6 +77,7 @@ async def running(settings: Settings) -> AsyncIterator[list[str]]:
                 yield addresses
             finally:
                 listener.forget(sockets[0])
+                ending.set()
                 for server in servers:
                     server.stop()
 

@@ -17,6 +17,7 @@ from junctiond.api.service import serve
 from junctiond.domain import Deployment
 from junctiond.testing.fake_host import FakeHost
 from provider.credentials import load
+from provider.limits import SHUTDOWN_GRACE_S
 from provider.serve import Settings, running
 
 REPOSITORY = Path(__file__).parents[2]
@@ -126,6 +127,22 @@ async def host() -> FakeHost:
     found.now_ns = time.time_ns()
     await found.create(Deployment("talk", "registry.example/fn/talk:v1"))
     return found
+
+
+async def test_a_follower_does_not_hold_up_the_end(tmp_path: Path, host: FakeHost) -> None:
+    settings = Settings(tmp_path / "host.sock", "tcp:127.0.0.1:0", tmp_path / "secrets")
+    server = await serve(host, settings.host_socket)
+    async with httpx.AsyncClient(trust_env=False) as client:
+        async with running(settings) as (address,):
+            account = load(settings.secrets_dir)
+            url = address.replace("tcp:", "http://", 1) + "/system/logs?name=talk&follow=true"
+            request = client.build_request("GET", url)
+            answer = await client.send(request, auth=(account.user, account.password), stream=True)
+            started_ns = time.monotonic_ns()
+        assert time.monotonic_ns() - started_ns < SHUTDOWN_GRACE_S * 10**9
+        # It ended as a whole answer, not as a cut one.
+        assert await answer.aread() == b""
+    await server.stop(grace=0)
 
 
 async def test_a_follow_goes_on_across_a_restart_of_the_daemon(
