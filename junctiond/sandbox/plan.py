@@ -107,6 +107,8 @@ def make_plan(
     if mode is Mode.AS_IT_IS:
         port = PORT_DEFAULT if watchdog is not Watchdog.NONE else _exposed_port(config)
     port = _annotated_port(deployment, port)
+    if mode in _FORKING.values():
+        argv = (*argv, "--port", str(port))
     ready_path = _ready_path(deployment, env, watchdog)
     memory = deployment.limits.memory or settings.memory_default
     cpu = deployment.limits.cpu or settings.cpu_default
@@ -116,7 +118,7 @@ def make_plan(
     return LaunchPlan(
         argv=argv,
         env=tuple(f"{key}={value}" for key, value in env.items()),
-        cwd=config.workdir or "/",
+        cwd="/" + config.workdir.lstrip("/"),
         user=config.user or "0",
         port=port,
         mode=mode,
