@@ -12,9 +12,9 @@ from tests.support.registry import LocalRegistry, running_registry
 ROOT = Path(__file__).resolve().parents[1]
 
 # Two busy cores make single examples slow without any fault of theirs, hence no deadline.
-_COMMON = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
-settings.register_profile("ci", derandomize=True, **_COMMON)
-settings.register_profile("long", max_examples=5000, **_COMMON)
+_SLOW = [HealthCheck.too_slow]
+settings.register_profile("ci", derandomize=True, deadline=None, suppress_health_check=_SLOW)
+settings.register_profile("long", max_examples=5000, deadline=None, suppress_health_check=_SLOW)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 

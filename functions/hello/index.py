@@ -72,7 +72,11 @@ def shape(result):
         body = json.dumps(body)
         headers.setdefault("Content-Type", "application/json")
     headers.setdefault("Content-Type", "text/plain; charset=utf-8")
-    return result.get("statusCode", 200), headers, body if isinstance(body, bytes) else body.encode()
+    return (
+        result.get("statusCode", 200),
+        headers,
+        body if isinstance(body, bytes) else body.encode(),
+    )
 
 
 if __name__ == "__main__":

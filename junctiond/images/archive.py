@@ -56,7 +56,7 @@ class LayerArchive:
         self._digest, self._diff_id, self._limits = digest, diff_id, limits
         self._compressed = _Hashing(blob, digest.partition(":")[0])
         self._buffered = io.BufferedReader(cast(io.RawIOBase, self._compressed), CHUNK_BYTES)
-        self._plain = _decompressor(self._buffered)
+        self._plain = _decompressor(self._buffered, self._buffered.peek(4)[:4])
         self._diff_hash = hashlib.new(diff_id.partition(":")[0])
         self._consumed = 0
         self._last = b""
@@ -132,14 +132,16 @@ class LayerArchive:
                 raise CorruptLayer(f"the {what} does not have the digest {expected}")
 
 
-def _decompressor(stream: io.BufferedReader) -> _Reader:
+def _decompressor(stream: _Reader, magic: bytes) -> _Reader:
     """By the first bytes, not by the media type: archives of `docker save` name none."""
-    magic = stream.peek(4)[:4]
     if magic.startswith(_GZIP_MAGIC):
-        return gzip.GzipFile(fileobj=stream, mode="rb")
+        return gzip.GzipFile(fileobj=cast(BinaryIO, stream), mode="rb")
     if magic == _ZSTD_MAGIC:
         decompressor = zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW_BYTES_MAX)
         return cast(
-            _Reader, decompressor.stream_reader(stream, read_across_frames=True, closefd=False)
+            _Reader,
+            decompressor.stream_reader(
+                cast(BinaryIO, stream), read_across_frames=True, closefd=False
+            ),
         )
     return stream

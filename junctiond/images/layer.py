@@ -4,6 +4,7 @@ Ownership, modes, times, hard links and file capabilities are kept; whiteouts ta
 as no sandbox may open one. The caller gives a fresh folder and removes it when this fails.
 """
 
+import errno
 import os
 import stat
 import tarfile
@@ -51,15 +52,16 @@ class _Unpacker:
                     if count >= self._limits.entries_max:
                         raise CorruptLayer(f"more than {self._limits.entries_max} entries")
                     self._entry(tar, member)
-        except (tarfile.TarError, InvalidName, EOFError, ValueError, OverflowError) as error:
-            # ValueError and OverflowError: tarfile's own parsing of numbers in extended headers.
+        except (tarfile.TarError, InvalidName) as error:
             raise CorruptLayer(str(error) or "a broken tar archive") from None
         self._restore_folder_times()
 
     def _entry(self, tar: tarfile.TarFile, member: tarfile.TarInfo) -> None:
         name = os.fsencode(member.name)
-        if len(name) > self._limits.path_bytes_max:
+        if max(len(name), len(os.fsencode(member.linkname))) > self._limits.path_bytes_max:
             raise CorruptLayer("a path longer than PATH_MAX")
+        if "\0" in member.linkname:
+            raise CorruptLayer("a link to a path with a NUL character")
         target = translate(name, self._limits.depth_max)
         match target.action:
             case Action.KEEP:
@@ -186,7 +188,14 @@ class _Unpacker:
 def _members(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
     """The members one by one, each forgotten when done: `tarfile` would keep a million of them."""
     known: list[tarfile.TarInfo] = vars(tar)["members"]
-    while (member := tar.next()) is not None:
+    while True:
+        try:
+            member = tar.next()
+        except (ValueError, OverflowError, EOFError) as error:
+            # tarfile parses the numbers of extended headers without a net.
+            raise CorruptLayer(f"a broken header: {error}") from None
+        if member is None:
+            return
         yield member
         known.clear()
 
@@ -209,8 +218,17 @@ def _set_xattrs(descriptor: int, member: tarfile.TarInfo) -> None:
         kept = attribute == "security.capability" or (
             attribute.startswith("user.") and not attribute.startswith("user.overlay.")
         )
-        if kept:
+        if not kept:
+            continue
+        if "\0" in attribute:
+            raise CorruptLayer("an attribute's name with a NUL character")
+        try:
             os.setxattr(descriptor, attribute, os.fsencode(text))
+        except OSError as error:
+            if error.errno in (errno.EINVAL, errno.E2BIG, errno.ERANGE):
+                raise CorruptLayer(f"an attribute {attribute[:100]!r} that cannot be") from None
+            if error.errno != errno.EOPNOTSUPP:
+                raise
 
 
 def _id(number: int) -> int:

@@ -25,21 +25,17 @@ class LayerRoot:
     def __init__(self, path: Path, limits: LayerLimits) -> None:
         self._limits = limits
         self._root = os.open(path, _OPEN_FOLDER)
-        # Archives list a folder's files in a row: the folder of the last entry is nearly always the next one's.
+        # Archives list a folder's files in a row: the folder of the last entry is nearly always the next one's. Whoever
+        # removes an entry asks for its parent first, so what is remembered is never below something removed.
         self._cached: tuple[Parts, int] | None = None
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.forget()
-        os.close(self._root)
-
-    def forget(self) -> None:
-        """Drops the remembered folder: needed when something on the way to it was replaced."""
         if self._cached is not None:
             os.close(self._cached[1])
-            self._cached = None
+        os.close(self._root)
 
     def folder(self, parts: Parts) -> int:
         """A descriptor of the folder, made with its parents where it is missing; valid until the next call.
@@ -50,7 +46,8 @@ class LayerRoot:
         if self._cached is not None and self._cached[0] == parts:
             return self._cached[1]
         descriptor = self._walk(parts)
-        self.forget()
+        if self._cached is not None:
+            os.close(self._cached[1])
         self._cached = (parts, descriptor)
         return descriptor
 
@@ -72,18 +69,19 @@ class LayerRoot:
             os.unlink(name, dir_fd=folder)
 
     def _walk(self, parts: Parts) -> int:
-        pending = list(reversed(parts))
+        # Folders of the path itself are made where they are missing, those that a link names are not.
+        pending = [(name, True) for name in reversed(parts)]
         opened = [os.dup(self._root)]
         links = 0
         try:
             while pending:
-                name = pending.pop()
+                name, own = pending.pop()
                 if name == b"..":
                     if len(opened) == 1:
                         raise CorruptLayer("a symbolic link that climbs above the root")
                     os.close(opened.pop())
                     continue
-                target = self._step(opened, name, made=links == 0)
+                target = self._step(opened, name, made=own)
                 if target is None:
                     continue
                 links += 1
@@ -92,9 +90,8 @@ class LayerRoot:
                 if target.startswith(b"/"):
                     while len(opened) > 1:
                         os.close(opened.pop())
-                pending.extend(
-                    part for part in reversed(target.split(b"/")) if part not in (b"", b".")
-                )
+                names = [part for part in reversed(target.split(b"/")) if part not in (b"", b".")]
+                pending.extend((part, False) for part in names)
                 if len(opened) + len(pending) > self._limits.depth_max:
                     raise CorruptLayer(f"a path of more than {self._limits.depth_max} folders")
             return opened.pop()

@@ -29,7 +29,7 @@ auth:
 """
 
 # user "reader", password "correct horse"
-HTPASSWD = "reader:$2b$05$MiWLXrRTvZWpKCcA9cKJzu2zXDIPq5QKjM7NzpFhGCyFrC4s5n0bW\n"
+HTPASSWD = "reader:$2b$05$abcdefghijklmnopqrstuuHNbAKRhpaujgo33bRWs.NLUTJO3lOy2\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,10 @@ def running_registry(folder: Path, *, htpasswd: str = "") -> Iterator[LocalRegis
     config.write_text(_CONFIG.format(root=root, port=port, auth=auth))
     with (folder / "registry.log").open("wb") as log:
         process = subprocess.Popen(
-            ["docker-registry", "serve", str(config)], stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            ["docker-registry", "serve", str(config)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
         )
         try:
             _wait(process, port, folder / "registry.log")

@@ -3,12 +3,14 @@
 Without it every replica of a function with a read-only root would compile the standard library again at each start.
 """
 
-import importlib._bootstrap_external as machinery  # type: ignore[import-not-found]
 import importlib.util
+import marshal
 import sys
 from pathlib import PurePosixPath
 
 from tools.imagebuild.tree import Tree
+
+_UNCHECKED = (1).to_bytes(4, "little")
 
 
 def compile_tree(tree: Tree, root: str) -> None:
@@ -25,6 +27,8 @@ def compile_tree(tree: Tree, root: str) -> None:
             code = compile(entry.data, f"/{path}", "exec", dont_inherit=True, optimize=0)
         except (SyntaxError, ValueError):
             continue  # templates with the name of a module
-        data = machinery._code_to_hash_pyc(code, importlib.util.source_hash(entry.data), False)
+        # PEP 552: magic, flags (hash-based, not checked), hash of the source, code.
+        header = importlib.util.MAGIC_NUMBER + _UNCHECKED + importlib.util.source_hash(entry.data)
+        data = header + marshal.dumps(code)
         name = PurePosixPath(path)
-        tree.file(str(name.parent / "__pycache__" / f"{name.stem}.cpython-311.pyc"), bytes(data))
+        tree.file(str(name.parent / "__pycache__" / f"{name.stem}.cpython-311.pyc"), data)

@@ -59,7 +59,9 @@ def _fetch(package: str, cache: Path) -> str:
 
 def add(tree: Tree, deb: Path, dropped: Sequence[str] = ()) -> None:
     """Adds the files of a package to the tree, without documentation and the paths that start as `dropped`."""
-    unpacked = subprocess.run(["dpkg-deb", "--fsys-tarfile", str(deb)], capture_output=True, check=True)
+    unpacked = subprocess.run(
+        ["dpkg-deb", "--fsys-tarfile", str(deb)], capture_output=True, check=True
+    )
     with tarfile.open(fileobj=io.BytesIO(unpacked.stdout), mode="r:") as tar:
         for member in tar:
             path = _merged(member.name.removeprefix("./").strip("/"))

@@ -21,7 +21,16 @@ PYTHON = (
 )  # fmt: skip
 PYTHON_DROPPED = tuple(
     f"usr/lib/python3.11/{name}"
-    for name in ("idlelib", "lib2to3", "ensurepip", "distutils", "turtledemo", "pydoc_data", "tkinter", "test")
+    for name in (
+        "idlelib",
+        "lib2to3",
+        "ensurepip",
+        "distutils",
+        "turtledemo",
+        "pydoc_data",
+        "tkinter",
+        "test",
+    )
 )
 NODE = (
     "nodejs", "libnode108", "libstdc++6", "libicu72", "libuv1", "libnghttp2-14", "libc-ares2", "libbrotli1",
@@ -43,13 +52,20 @@ def all_images(places: Places) -> list[ImageSpec]:
     """Every image, in the order in which a reader meets them."""
     base = _base(places)
     watchdog = _watchdog(places)
-    return [_aes(places), _hello(places, base, watchdog), _node(places, base), _cgi(places, watchdog)]
+    return [
+        _aes(places),
+        _hello(places, base, watchdog),
+        _node(places, base),
+        _cgi(places, watchdog),
+    ]
 
 
 def _aes(places: Places) -> ImageSpec:
     tree = Tree()
     tree.file("handler", _go_build(places, "aes"), 0o755)
-    return ImageSpec("aes", (layer(tree.archive()),), ("/handler",), user=str(APP_ID), ports=(8080,))
+    return ImageSpec(
+        "aes", (layer(tree.archive()),), ("/handler",), user=str(APP_ID), ports=(8080,)
+    )
 
 
 def _hello(places: Places, base: Layer, watchdog: Layer) -> ImageSpec:
@@ -100,7 +116,21 @@ def _cgi(places: Places, watchdog: Layer) -> ImageSpec:
     binary = tree.entries[busybox].data
     tree = Tree()
     tree.file("bin/busybox", binary, 0o755)
-    for name in ("sh", "cat", "echo", "env", "ls", "sleep", "wc", "head", "tail", "grep", "sed", "date", "id"):
+    for name in (
+        "sh",
+        "cat",
+        "echo",
+        "env",
+        "ls",
+        "sleep",
+        "wc",
+        "head",
+        "tail",
+        "grep",
+        "sed",
+        "date",
+        "id",
+    ):
         tree.link(f"bin/{name}", "busybox")
     _users(tree)
     app = Tree()
@@ -124,7 +154,10 @@ def _base(places: Places) -> Layer:
 
 
 def _users(tree: Tree) -> None:
-    tree.file("etc/passwd", f"root:x:0:0:root:/root:/sbin/nologin\napp:x:{APP_ID}:{APP_ID}:app:{HOME}:/bin/sh\n")
+    tree.file(
+        "etc/passwd",
+        f"root:x:0:0:root:/root:/sbin/nologin\napp:x:{APP_ID}:{APP_ID}:app:{HOME}:/bin/sh\n",
+    )
     tree.file("etc/group", f"root:x:0:\napp:x:{APP_ID}:\n")
     tree.file("etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n")
     tree.folder("tmp", 0o1777)
@@ -149,9 +182,24 @@ def _go_build(places: Places, name: str) -> bytes:
     target = places.cache / "go" / name
     target.parent.mkdir(parents=True, exist_ok=True)
     subprocess.run(
-        ["go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w -buildid=", "-o", str(target), "."],
+        [
+            "go",
+            "build",
+            "-trimpath",
+            "-buildvcs=false",
+            "-ldflags=-s -w -buildid=",
+            "-o",
+            str(target),
+            ".",
+        ],
         cwd=places.functions / name,
-        env={**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "", "GOOS": "linux", "GOARCH": places.architecture},
+        env={
+            **os.environ,
+            "CGO_ENABLED": "0",
+            "GOFLAGS": "",
+            "GOOS": "linux",
+            "GOARCH": places.architecture,
+        },
         check=True,
     )
     return target.read_bytes()

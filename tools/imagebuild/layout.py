@@ -54,7 +54,8 @@ def write(spec: ImageSpec, folder: Path, architecture: str) -> str:
             "mediaType": "application/vnd.oci.image.manifest.v1+json",
             "config": _descriptor("application/vnd.oci.image.config.v1+json", config),
             "layers": [
-                _descriptor("application/vnd.oci.image.layer.v1.tar+gzip", one.blob) for one in spec.layers
+                _descriptor("application/vnd.oci.image.layer.v1.tar+gzip", one.blob)
+                for one in spec.layers
             ],
         }
     )

@@ -15,7 +15,14 @@ def push(registry: str) -> list[str]:
     for layout in sorted(path for path in IMAGES.iterdir() if (path / "index.json").exists()):
         reference = f"{registry}/{layout.name}:latest"
         subprocess.run(
-            ["skopeo", "copy", "--quiet", f"--dest-tls-verify={verify}", f"oci:{layout}:latest", f"docker://{reference}"],
+            [
+                "skopeo",
+                "copy",
+                "--quiet",
+                f"--dest-tls-verify={verify}",
+                f"oci:{layout}:latest",
+                f"docker://{reference}",
+            ],
             check=True,
         )
         references.append(reference)
