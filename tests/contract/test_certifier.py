@@ -5,8 +5,9 @@ from collections.abc import Callable
 import pytest
 
 from tests.contract import certifier
-from tests.contract.certifier import CASES, Case, Target
+from tests.contract.certifier import CASES, Case
 from tests.contract.harness import Gateway
+from tests.contract.target import Target
 
 IMAGE = "registry.example/fn/aes:latest"
 INVOKING = {

@@ -8,6 +8,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -24,14 +26,19 @@ REPOSITORY = Path(__file__).parents[2]
 PATIENCE_S = 10.0
 
 
-def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+@contextmanager
+def start(folder: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
     common = ["--host-socket", str(folder / "host.sock"), "--secrets-dir", str(folder / "secrets")]
-    return subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-m", "provider", *common, *arguments],
         cwd=REPOSITORY,
         stderr=subprocess.PIPE,
         text=True,
-    )
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def wait_for(path: Path) -> None:
