@@ -211,6 +211,6 @@ def _result(reply: Reply, kind: type[T]) -> T:
     if reply.error is not None:
         raise DataplaneError(reply.error.code, reply.error.message)
     try:
-        return msgspec.json.decode(reply.ok or b"{}", type=kind)
+        return msgspec.json.decode(reply.ok, type=kind)
     except msgspec.MsgspecError as error:
         raise ProtocolError(f"jnetd answered what is no answer: {error}") from error

@@ -128,10 +128,10 @@ class Failure(msgspec.Struct, frozen=True):
 
 
 class Reply(msgspec.Struct, frozen=True):
-    """The answer to one request: exactly one of `ok` and `error` is set."""
+    """The answer to one request; `ok` counts where there is no `error`."""
 
     id: int
-    ok: msgspec.Raw | None = None
+    ok: msgspec.Raw = msgspec.Raw(b"{}")
     error: Failure | None = None
 
 
