@@ -1,9 +1,10 @@
 """Facts about this host's own network: its addresses, which no function may reach, and its resolvers."""
 
+import asyncio
 import ipaddress
 from pathlib import Path
 
-from pyroute2 import AsyncIPRoute
+from pyroute2 import IPRoute
 
 DNS_PORT = 53
 FALLBACK_DNS = ("1.1.1.1:53", "8.8.8.8:53")
@@ -19,9 +20,14 @@ async def addresses() -> list[str]:
     Raises:
         OSError: the kernel refused the netlink query.
     """
+    # uvloop opens no netlink sockets, so the query runs beside it, on an ordinary loop of its own thread.
+    return await asyncio.to_thread(_addresses)
+
+
+def _addresses() -> list[str]:
     found = []
-    async with AsyncIPRoute() as netlink:
-        async for message in await netlink.get_addr():
+    with IPRoute() as netlink:
+        for message in netlink.get_addr():
             address = message.get("IFA_LOCAL") or message.get("IFA_ADDRESS")
             if address:
                 parsed = ipaddress.ip_address(address)

@@ -52,7 +52,7 @@ pub fn parse(
     words: impl IntoIterator<Item = std::ffi::OsString>,
     cores: usize,
 ) -> Result<Command, lexopt::Error> {
-    let mut parser = lexopt::Parser::from_args(words);
+    let mut parser = lexopt::Parser::from_iter(words);
     let mut listen = Vec::new();
     let (mut control, mut attach, mut provider) = (None, None, None);
     let mut workers = if cores <= 2 { 1 } else { cores / 2 };
@@ -89,15 +89,27 @@ mod tests {
     }
 
     const COMPLETE: [&str; 8] = [
-        "--listen", "127.0.0.1:8080", "--control", "c", "--attach", "a", "--provider", "p",
+        "--listen",
+        "127.0.0.1:8080",
+        "--control",
+        "c",
+        "--attach",
+        "a",
+        "--provider",
+        "p",
     ];
 
     #[test]
     fn a_complete_line_runs() {
         let words: Vec<&str> = std::iter::once("jnetd").chain(COMPLETE).collect();
-        let Ok(Command::Run(arguments)) = run(&words) else { panic!("refused") };
+        let Ok(Command::Run(arguments)) = run(&words) else {
+            panic!("refused")
+        };
         assert_eq!(arguments.workers, 1);
-        assert_eq!(arguments.listen, ["127.0.0.1:8080".parse().expect("address")]);
+        assert_eq!(
+            arguments.listen,
+            ["127.0.0.1:8080".parse().expect("address")]
+        );
     }
 
     #[test]
@@ -108,8 +120,10 @@ mod tests {
 
     #[test]
     fn no_worker_at_all_is_refused() {
-        let words: Vec<&str> =
-            std::iter::once("jnetd").chain(COMPLETE).chain(["--workers", "0"]).collect();
+        let words: Vec<&str> = std::iter::once("jnetd")
+            .chain(COMPLETE)
+            .chain(["--workers", "0"])
+            .collect();
         assert!(run(&words).is_err());
     }
 

@@ -39,7 +39,12 @@ pub enum Closed {
 impl Client {
     /// Takes over an accepted, non-blocking connection.
     pub fn new(socket: OwnedFd) -> Self {
-        Self { socket, received: Vec::new(), unsent: Vec::new(), subscribed: false }
+        Self {
+            socket,
+            received: Vec::new(),
+            unsent: Vec::new(),
+            subscribed: false,
+        }
     }
 
     /// Reads what is there and returns the whole frames.

@@ -31,13 +31,20 @@ impl<T> Inbox<T> {
     /// No descriptor left.
     pub fn new() -> io::Result<Self> {
         let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        Ok(Self(Arc::new(Shared { messages: Mutex::default(), bell })))
+        Ok(Self(Arc::new(Shared {
+            messages: Mutex::default(),
+            bell,
+        })))
     }
 
     /// Puts a message at the end and wakes the reader; a full queue drops it and says so by `false`.
     pub fn send(&self, message: T) -> bool {
         let first = {
-            let mut messages = self.0.messages.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut messages = self
+                .0
+                .messages
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
             if messages.len() >= MESSAGES_MAX {
                 return false;
             }
@@ -55,7 +62,13 @@ impl<T> Inbox<T> {
     pub fn take(&self) -> VecDeque<T> {
         let mut count = [0u8; 8];
         let _ = rustix::io::read(&self.0.bell, &mut count);
-        std::mem::take(&mut *self.0.messages.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(
+            &mut *self
+                .0
+                .messages
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
+        )
     }
 }
 
@@ -73,7 +86,9 @@ mod tests {
     fn messages_come_out_in_order_and_once() {
         let inbox = Inbox::new().expect("eventfd");
         let sender = inbox.clone();
-        std::thread::spawn(move || (0..3).for_each(|n| assert!(sender.send(n)))).join().expect("sent");
+        std::thread::spawn(move || (0..3).for_each(|n| assert!(sender.send(n))))
+            .join()
+            .expect("sent");
         assert_eq!(inbox.take(), [0, 1, 2]);
         assert!(inbox.take().is_empty());
     }

@@ -47,7 +47,10 @@ pub enum Said {
 impl Keeper {
     /// Takes over an accepted, non-blocking connection.
     pub fn new(socket: OwnedFd) -> Self {
-        Self { socket, sandbox: None }
+        Self {
+            socket,
+            sandbox: None,
+        }
     }
 
     /// Reads one packet.
@@ -76,7 +79,10 @@ impl Keeper {
             })
             .flatten()
             .collect();
-        if message.flags.intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC) {
+        if message
+            .flags
+            .intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC)
+        {
             return Said::Nonsense("the packet is longer than the protocol allows".into());
         }
         parse(&bytes[..message.bytes], descriptors)
@@ -87,9 +93,16 @@ impl Keeper {
     /// # Errors
     /// It is gone.
     pub fn answer(&self, refusal: Option<&str>) -> io::Result<()> {
-        let answer = Answer { ok: refusal.is_none(), error: refusal.map(str::to_owned) };
+        let answer = Answer {
+            ok: refusal.is_none(),
+            error: refusal.map(str::to_owned),
+        };
         let text = serde_json::to_vec(&answer).map_err(io::Error::other)?;
-        send(&self.socket, &text, SendFlags::DONTWAIT | SendFlags::NOSIGNAL)?;
+        send(
+            &self.socket,
+            &text,
+            SendFlags::DONTWAIT | SendFlags::NOSIGNAL,
+        )?;
         Ok(())
     }
 }
@@ -101,13 +114,22 @@ fn parse(bytes: &[u8], descriptors: Vec<OwnedFd>) -> Said {
     };
     if hello.protocol != PROTOCOL {
         let wanted = hello.protocol;
-        return Said::Nonsense(format!("protocol {wanted} is not spoken here, {PROTOCOL} is"));
+        return Said::Nonsense(format!(
+            "protocol {wanted} is not spoken here, {PROTOCOL} is"
+        ));
     }
-    let Ok([notify, socket_netns, pidfd, journal]) = <[OwnedFd; DESCRIPTORS]>::try_from(descriptors)
+    let Ok([notify, socket_netns, pidfd, journal]) =
+        <[OwnedFd; DESCRIPTORS]>::try_from(descriptors)
     else {
         return Said::Nonsense(format!("exactly {DESCRIPTORS} descriptors are expected"));
     };
-    Said::Handover(Box::new(Handover { hello, notify, socket_netns, pidfd, journal }))
+    Said::Handover(Box::new(Handover {
+        hello,
+        notify,
+        socket_netns,
+        pidfd,
+        journal,
+    }))
 }
 
 impl AsFd for Keeper {

@@ -16,7 +16,9 @@ impl Log for JsonLines {
         if !self.enabled(record.metadata()) {
             return;
         }
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
         let line = serde_json::json!({
             "t": u64::try_from(now.as_nanos()).unwrap_or(u64::MAX),
             "level": record.level().as_str().to_ascii_lowercase(),
@@ -24,7 +26,9 @@ impl Log for JsonLines {
             "message": record.args().to_string(),
         });
         // One write per line, so that lines of several threads do not mix. A reader that is gone is no reason to stop.
-        let _ = std::io::stderr().lock().write_all(format!("{line}\n").as_bytes());
+        let _ = std::io::stderr()
+            .lock()
+            .write_all(format!("{line}\n").as_bytes());
     }
 
     fn flush(&self) {}
@@ -32,7 +36,9 @@ impl Log for JsonLines {
 
 /// Installs the logger; `JNETD_LOG` (`error` … `trace`) sets the level, `info` by default.
 pub fn install() {
-    let level = std::env::var("JNETD_LOG").ok().and_then(|text| text.parse().ok());
+    let level = std::env::var("JNETD_LOG")
+        .ok()
+        .and_then(|text| text.parse().ok());
     if log::set_logger(&JsonLines).is_ok() {
         log::set_max_level(level.unwrap_or(LevelFilter::Info));
     }

@@ -39,7 +39,8 @@ fn main() -> ExitCode {
         Ok(Command::Help) => return print(arguments::USAGE),
         Ok(Command::Version) => return print(env!("CARGO_PKG_VERSION")),
         Err(error) => {
-            eprintln!("jnetd: {error}\n\n{}", arguments::USAGE);
+            // The reason comes last: a supervisor keeps the last line.
+            eprintln!("{}\n\njnetd: {error}", arguments::USAGE);
             return ExitCode::from(2);
         }
     };
@@ -63,8 +64,15 @@ fn run(arguments: &Arguments) -> io::Result<()> {
     let inbox = Inbox::new()?;
     let platform = Arc::new(ArcSwap::from_pointee(jd_port::Platform::default()));
     let news = Arc::new(News::new(inbox.clone()));
-    let ports = Arc::new(jd_port::Supervisor::start(NOTIFY_THREADS, Arc::clone(&platform), news.clone())?);
-    let listeners = arguments.listen.iter().map(|&address| sockets::tcp_listener(address));
+    let ports = Arc::new(jd_port::Supervisor::start(
+        NOTIFY_THREADS,
+        Arc::clone(&platform),
+        news.clone(),
+    )?);
+    let listeners = arguments
+        .listen
+        .iter()
+        .map(|&address| sockets::tcp_listener(address));
     let front = Arc::new(jd_frontdoor::FrontDoor::start(
         jd_frontdoor::Config {
             listeners: listeners.collect::<io::Result<_>>()?,
@@ -82,7 +90,11 @@ fn run(arguments: &Arguments) -> io::Result<()> {
         attach: sockets::unix_listener(&arguments.attach, SocketType::SEQPACKET)?,
         signals: termination()?,
     };
-    let plane = Plane { front: Arc::clone(&front), ports, platform };
+    let plane = Plane {
+        front: Arc::clone(&front),
+        ports,
+        platform,
+    };
     log::info!("serving on {:?}", arguments.listen);
     Server::new(doors, inbox.clone(), Operations::new(plane, inbox))?.run()?;
     log::info!("asked to stop");
@@ -105,6 +117,9 @@ fn raise_descriptor_limit() {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
     if let Err(error) = setrlimit(Resource::Nofile, limit) {
-        log::warn!("the limit of open files stays at {:?}: {error}", getrlimit(Resource::Nofile).current);
+        log::warn!(
+            "the limit of open files stays at {:?}: {error}",
+            getrlimit(Resource::Nofile).current
+        );
     }
 }

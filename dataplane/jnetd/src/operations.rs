@@ -24,24 +24,44 @@ pub struct Operations {
 type Result<T> = std::result::Result<T, Failure>;
 
 fn failure(code: &'static str, message: impl Into<String>) -> Failure {
-    Failure { code, message: message.into() }
+    Failure {
+        code,
+        message: message.into(),
+    }
 }
 
 /// The reply to a frame that is no request; its number is echoed where there is one.
 pub fn unreadable(frame: &[u8], error: &serde_json::Error) -> Reply {
     let value: Option<Value> = serde_json::from_slice(frame).ok();
-    let id = value.as_ref().and_then(|value| value.get("id")).and_then(Value::as_u64).unwrap_or(0);
+    let id = value
+        .as_ref()
+        .and_then(|value| value.get("id"))
+        .and_then(Value::as_u64)
+        .unwrap_or(0);
     let text = error.to_string();
-    let code = if text.starts_with("unknown variant") { "unknown_op" } else { "bad_request" };
-    Reply { id, outcome: Outcome::Error(failure(code, text)) }
+    let code = if text.starts_with("unknown variant") {
+        "unknown_op"
+    } else {
+        "bad_request"
+    };
+    Reply {
+        id,
+        outcome: Outcome::Error(failure(code, text)),
+    }
 }
 
 impl Operations {
     /// Operations on `plane`; late answers go through `inbox`.
     pub fn new(plane: Plane, inbox: Inbox<Message>) -> Self {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
         let started_at_ns = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
-        Self { plane, inbox, started_at_ns }
+        Self {
+            plane,
+            inbox,
+            started_at_ns,
+        }
     }
 
     /// Serves the sandbox that a keeper handed over.
@@ -49,7 +69,13 @@ impl Operations {
     /// # Errors
     /// A sandbox of that name is attached already, or a descriptor is not what it should be.
     pub fn attach(&self, handover: Handover) -> std::io::Result<()> {
-        let Handover { hello, notify, socket_netns, pidfd, journal } = handover;
+        let Handover {
+            hello,
+            notify,
+            socket_netns,
+            pidfd,
+            journal,
+        } = handover;
         self.plane.ports.attach(jd_port::Attachment {
             sandbox: hello.sandbox,
             address: hello.address,
@@ -72,10 +98,16 @@ impl Operations {
     pub fn execute(&self, client: u64, request: Request) -> Option<Reply> {
         let id = request.id;
         let done = match request.op {
-            Op::Probe { sandbox, port, path, timeout_ms } => {
-                self.probe(client, id, &sandbox, port, path, timeout_ms)
-            }
-            Op::Drain { sandbox, timeout_ms } => self.drain(client, id, &sandbox, timeout_ms),
+            Op::Probe {
+                sandbox,
+                port,
+                path,
+                timeout_ms,
+            } => self.probe(client, id, &sandbox, port, path, timeout_ms),
+            Op::Drain {
+                sandbox,
+                timeout_ms,
+            } => self.drain(client, id, &sandbox, timeout_ms),
             op => self.execute_now(op).map(Some),
         };
         let outcome = match done {
@@ -95,7 +127,10 @@ impl Operations {
                 if self.plane.front.delete_function(&name, &namespace) {
                     Ok(json!({}))
                 } else {
-                    Err(failure("unknown_function", format!("{name}.{namespace} is not known here")))
+                    Err(failure(
+                        "unknown_function",
+                        format!("{name}.{namespace} is not known here"),
+                    ))
                 }
             }
             Op::ListFunctions => Ok(json!({ "functions": self.plane.front.functions() })),
@@ -133,7 +168,10 @@ impl Operations {
     }
 
     fn put_function(&self, function: Function) -> Result<Value> {
-        self.plane.front.put_function(function).map_err(|error| failure("bad_request", error.to_string()))?;
+        self.plane
+            .front
+            .put_function(function)
+            .map_err(|error| failure("bad_request", error.to_string()))?;
         Ok(json!({}))
     }
 
@@ -152,7 +190,10 @@ impl Operations {
         if self.plane.ports.knows(sandbox) {
             return Ok(());
         }
-        Err(failure("unknown_sandbox", format!("{sandbox} is not attached")))
+        Err(failure(
+            "unknown_sandbox",
+            format!("{sandbox} is not attached"),
+        ))
     }
 
     fn probe(
@@ -172,9 +213,14 @@ impl Operations {
                 Some(status) => Outcome::Ok(json!({ "status": status })),
                 None => Outcome::Error(failure("not_ready", format!("{name} does not answer yet"))),
             };
-            inbox.send(Message::Reply { client, reply: Reply { id, outcome } });
+            inbox.send(Message::Reply {
+                client,
+                reply: Reply { id, outcome },
+            });
         };
-        self.plane.front.probe(sandbox, port, path, wait(timeout_ms), Box::new(answer));
+        self.plane
+            .front
+            .probe(sandbox, port, path, wait(timeout_ms), Box::new(answer));
         Ok(None)
     }
 
@@ -182,9 +228,14 @@ impl Operations {
         let inbox = self.inbox.clone();
         let answer = move |in_flight: u64| {
             let outcome = Outcome::Ok(json!({ "in_flight": in_flight }));
-            inbox.send(Message::Reply { client, reply: Reply { id, outcome } });
+            inbox.send(Message::Reply {
+                client,
+                reply: Reply { id, outcome },
+            });
         };
-        self.plane.front.drain(sandbox, wait(timeout_ms), Box::new(answer));
+        self.plane
+            .front
+            .drain(sandbox, wait(timeout_ms), Box::new(answer));
         Ok(None)
     }
 }
@@ -196,4 +247,3 @@ fn wait(timeout_ms: u64) -> Duration {
 fn to_value(value: &impl serde::Serialize) -> Result<Value> {
     serde_json::to_value(value).map_err(|error| failure("bad_request", error.to_string()))
 }
-

@@ -43,7 +43,10 @@ pub struct News {
 impl News {
     /// News for the reader of `inbox`.
     pub fn new(inbox: Inbox<Message>) -> Self {
-        Self { inbox, front: OnceLock::new() }
+        Self {
+            inbox,
+            front: OnceLock::new(),
+        }
     }
 
     /// Tells where guests' connections to the gateway go.
@@ -60,7 +63,10 @@ impl News {
 
 impl Events for News {
     fn wanted(&self, name: &str, namespace: &str) {
-        self.tell(Event::Wanted { name: name.into(), namespace: namespace.into() });
+        self.tell(Event::Wanted {
+            name: name.into(),
+            namespace: namespace.into(),
+        });
     }
 }
 

@@ -73,7 +73,15 @@ impl Server {
         watch(&epoll, &doors.signals, SIGNALS)?;
         let (clients, keepers) = (HashMap::new(), HashMap::new());
         let next_connection = FIRST_CONNECTION;
-        Ok(Self { epoll, doors, inbox, operations, clients, keepers, next_connection })
+        Ok(Self {
+            epoll,
+            doors,
+            inbox,
+            operations,
+            clients,
+            keepers,
+            next_connection,
+        })
     }
 
     /// Runs until a signal asks to stop.
@@ -84,7 +92,11 @@ impl Server {
         let mut events = Vec::with_capacity(64);
         loop {
             events.clear();
-            match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), None) {
+            match epoll::wait(
+                &self.epoll,
+                rustix::buffer::spare_capacity(&mut events),
+                None,
+            ) {
                 Ok(_) | Err(rustix::io::Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -102,12 +114,21 @@ impl Server {
     }
 
     fn accept(&mut self, control: bool) {
-        let listener = if control { &self.doors.control } else { &self.doors.attach };
+        let listener = if control {
+            &self.doors.control
+        } else {
+            &self.doors.attach
+        };
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let Ok(socket) = accept_with(listener, flags) else { return };
+        let Ok(socket) = accept_with(listener, flags) else {
+            return;
+        };
         let full = self.clients.len() + self.keepers.len() >= CONNECTIONS_MAX;
         if full || !peer_is_root(&socket) {
-            log::warn!("a connection was refused: {}", if full { "too many" } else { "not root" });
+            log::warn!(
+                "a connection was refused: {}",
+                if full { "too many" } else { "not root" }
+            );
             return;
         }
         let id = self.next_connection;
@@ -122,7 +143,9 @@ impl Server {
     }
 
     fn hear_keeper(&mut self, id: u64) {
-        let Some(keeper) = self.keepers.get_mut(&id) else { return };
+        let Some(keeper) = self.keepers.get_mut(&id) else {
+            return;
+        };
         match keeper.receive() {
             Said::Nothing => {}
             Said::Handover(handover) if keeper.sandbox.is_none() => {
@@ -155,23 +178,34 @@ impl Server {
     }
 
     fn drop_keeper(&mut self, id: u64, reason: &str) {
-        let Some(keeper) = self.keepers.remove(&id) else { return };
+        let Some(keeper) = self.keepers.remove(&id) else {
+            return;
+        };
         let _ = epoll::delete(&self.epoll, &keeper);
         if let Some(sandbox) = keeper.sandbox {
             log::info!("sandbox {sandbox} detached: {reason}");
             self.operations.detach(&sandbox);
-            self.publish(&Event::Detached { sandbox, reason: reason.into() });
+            self.publish(&Event::Detached {
+                sandbox,
+                reason: reason.into(),
+            });
         }
     }
 
     fn hear_client(&mut self, id: u64, flags: epoll::EventFlags) {
-        let Some(client) = self.clients.get_mut(&id) else { return };
+        let Some(client) = self.clients.get_mut(&id) else {
+            return;
+        };
         if flags.contains(epoll::EventFlags::OUT) {
             let flushed = client.flush();
             self.after_sending(id, flushed);
         }
-        let Some(client) = self.clients.get_mut(&id) else { return };
-        if !flags.intersects(epoll::EventFlags::IN | epoll::EventFlags::HUP | epoll::EventFlags::ERR) {
+        let Some(client) = self.clients.get_mut(&id) else {
+            return;
+        };
+        if !flags
+            .intersects(epoll::EventFlags::IN | epoll::EventFlags::HUP | epoll::EventFlags::ERR)
+        {
             return;
         }
         match client.receive() {
@@ -214,9 +248,15 @@ impl Server {
     }
 
     fn publish(&mut self, event: &Event) {
-        let Ok(body) = serde_json::to_vec(event) else { return };
-        let subscribed: Vec<u64> =
-            self.clients.iter().filter(|(_, client)| client.subscribed).map(|(id, _)| *id).collect();
+        let Ok(body) = serde_json::to_vec(event) else {
+            return;
+        };
+        let subscribed: Vec<u64> = self
+            .clients
+            .iter()
+            .filter(|(_, client)| client.subscribed)
+            .map(|(id, _)| *id)
+            .collect();
         for id in subscribed {
             self.send(id, &body);
         }
@@ -232,7 +272,9 @@ impl Server {
     fn after_sending(&mut self, id: u64, sent: Result<bool, Closed>) {
         match sent {
             Ok(more) => {
-                let Some(client) = self.clients.get(&id) else { return };
+                let Some(client) = self.clients.get(&id) else {
+                    return;
+                };
                 let mut flags = epoll::EventFlags::IN;
                 flags.set(epoll::EventFlags::OUT, more);
                 let _ = epoll::modify(&self.epoll, client, epoll::EventData::new_u64(id), flags);
@@ -250,6 +292,11 @@ impl Server {
 }
 
 fn watch(epoll: &OwnedFd, descriptor: impl AsFd, id: u64) -> io::Result<()> {
-    epoll::add(epoll, descriptor, epoll::EventData::new_u64(id), epoll::EventFlags::IN)?;
+    epoll::add(
+        epoll,
+        descriptor,
+        epoll::EventData::new_u64(id),
+        epoll::EventFlags::IN,
+    )?;
     Ok(())
 }

@@ -17,11 +17,17 @@ const BACKLOG: i32 = 1024;
 /// The kernel's, with the path in the text.
 pub fn unix_listener(path: &Path, kind: SocketType) -> io::Result<OwnedFd> {
     let named = |error: rustix::io::Errno| {
-        io::Error::new(io::Error::from(error).kind(), format!("{}: {error}", path.display()))
+        io::Error::new(
+            io::Error::from(error).kind(),
+            format!("{}: {error}", path.display()),
+        )
     };
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            return Err(io::Error::new(error.kind(), format!("{}: {error}", path.display())));
+            return Err(io::Error::new(
+                error.kind(),
+                format!("{}: {error}", path.display()),
+            ));
         }
         _ => {}
     }
@@ -39,8 +45,9 @@ pub fn unix_listener(path: &Path, kind: SocketType) -> io::Result<OwnedFd> {
 /// # Errors
 /// The kernel's, with the address in the text (most often: the port is taken).
 pub fn tcp_listener(address: SocketAddr) -> io::Result<TcpListener> {
-    let listener = TcpListener::bind(address)
-        .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}")))?;
+    let listener = TcpListener::bind(address).map_err(|error| {
+        io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
+    })?;
     // The standard library asks for 128 places; a burst of new clients wants more.
     listen(&listener, BACKLOG)?;
     listener.set_nonblocking(true)?;
