@@ -12,10 +12,11 @@ import ipaddress
 import logging
 import os
 import random
+import resource
 import signal
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -47,6 +48,7 @@ from junctiond.supervisor import Supervisor, child_environment, provider_command
 
 logger = logging.getLogger(__name__)
 
+DESCRIPTORS_WANTED = 1_048_576
 COLLECT_PERIOD_S = 600.0
 API_GRACE_S = 1.0
 GATEWAY_PORT = 8080
@@ -240,6 +242,7 @@ async def _cancelled(tasks: list[asyncio.Task[None]]) -> None:
 def main(settings: Settings) -> int:
     """Runs the daemon of this host until SIGTERM or SIGINT; returns the exit status."""
     eventlog.configure()
+    settings = with_descriptors(settings)
     failed: list[BaseException] = []
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -249,6 +252,25 @@ def main(settings: Settings) -> int:
     for error in failed:
         sys.stderr.write(f"junctiond: {error}\n")
     return 1 if failed else 0
+
+
+def with_descriptors(settings: Settings) -> Settings:
+    """Raises this process's limit of open files, which keepers and jnetd inherit, as far as the kernel lets it.
+
+    jnetd holds both ends of every connection of every sandbox. A sandbox cannot be given more than its keeper has, so
+    `nofile_max` becomes what is possible (a root without CAP_SYS_RESOURCE, as in some containers, raises nothing).
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    for wanted in (max(DESCRIPTORS_WANTED, hard), hard):
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, wanted))
+            hard = wanted
+            break
+    if settings.nofile_max <= hard:
+        return settings
+    fields = {"nofile_max": settings.nofile_max, "possible": hard}
+    logger.warning("fewer open files than wanted", extra={"fields": fields})
+    return replace(settings, nofile_max=hard)
 
 
 async def _until_signal(settings: Settings) -> None:
