@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use rustix::event::{poll, PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
+use rustix::process::{getrlimit, setrlimit, Resource, Rlimit};
 use rustix::process::{set_parent_process_death_signal, wait, Signal, WaitOptions};
-use rustix::process::{setrlimit, Resource, Rlimit};
 use rustix::thread::{
     move_into_link_name_space, set_no_new_privs, set_thread_groups, set_thread_res_gid,
     set_thread_res_uid, Gid, LinkNameSpaceType, Uid,
@@ -128,16 +128,11 @@ fn build(handover: &Handover<'_>) -> Result<Payload, LaunchError> {
     for pipe in [&handover.stdout, &handover.stderr] {
         rustix::fs::fchown(pipe, Some(reader), None).step(|| "owning the output pipes")?;
     }
-    let limits = [
+    for (resource, most) in [
         (Resource::Nofile, spec.limits.nofile_max),
         (Resource::Core, 0),
-    ];
-    for (resource, most) in limits {
-        let limit = Rlimit {
-            current: Some(most),
-            maximum: Some(most),
-        };
-        setrlimit(resource, limit).step(|| format!("setting limit {resource:?}"))?;
+    ] {
+        limit(resource, most, &handover.reports)?;
     }
     wait_for_go(&handover.reports)?;
     privilege::new_cgroup_namespace().step(|| "entering a cgroup namespace")?;
@@ -145,6 +140,26 @@ fn build(handover: &Handover<'_>) -> Result<Payload, LaunchError> {
     leave_host_users(&handover.user_namespace)?;
     die_with_keeper(&handover.reports)?;
     Payload::prepare(&spec.process, built.account)
+}
+
+/// Sets both limits of `resource`. A root without CAP_SYS_RESOURCE cannot go above what it was given itself; less than asked for is
+/// then better than no function, and said.
+fn limit(resource: Resource, most: u64, reports: &OwnedFd) -> Result<(), LaunchError> {
+    let both = |most| Rlimit {
+        current: Some(most),
+        maximum: Some(most),
+    };
+    let step = || format!("setting limit {resource:?}");
+    match setrlimit(resource, both(most)) {
+        Err(Errno::PERM) => {
+            let ours = getrlimit(resource).maximum.unwrap_or(most);
+            setrlimit(resource, both(ours.min(most))).step(step)?;
+            let text =
+                format!("limit {resource:?} is {ours} instead of {most}: raise the daemon's own");
+            report::warning(reports, &text).step(|| "reporting")
+        }
+        done => done.step(step),
+    }
 }
 
 /// The kernel kills us when the keeper ends; if it already has, its end of the pair is closed.

@@ -16,7 +16,7 @@ use crate::spec::Spec;
 use crate::sys::clone::{fork_into, Side};
 use crate::{privilege, user_namespace};
 
-const NAMESPACES: libc::c_int = libc::CLONE_NEWNS
+pub(crate) const NAMESPACES: libc::c_int = libc::CLONE_NEWNS
     | libc::CLONE_NEWPID
     | libc::CLONE_NEWIPC
     | libc::CLONE_NEWUTS
@@ -106,8 +106,12 @@ pub fn launch(spec: &Spec, group: &Group) -> Result<Launched, LaunchError> {
             // Only the inside keeps the inner ends, so that their last close is seen here.
             drop(inner);
             let joined = group.add(pid).step(|| "joining the control group");
-            let go = || rustix::io::write(&outer.reports, b"g").step(|| "starting process 1");
-            if let Err(error) = joined.and_then(|()| go().map(|_| ())) {
+            let go = || match rustix::io::write(&outer.reports, b"g") {
+                // It has ended already; why it did stands in its report, which is read next.
+                Ok(_) | Err(rustix::io::Errno::PIPE) => Ok(()),
+                Err(error) => Err(error).step(|| "starting process 1"),
+            };
+            if let Err(error) = joined.and_then(|()| go()) {
                 let _ = pidfd_send_signal(&pidfd, Signal::KILL);
                 let _ = waitpid(Pid::from_raw(pid), WaitOptions::empty());
                 return Err(error);

@@ -18,6 +18,7 @@ mod members;
 pub mod names;
 mod payload;
 mod privilege;
+pub mod probe;
 mod procfs;
 mod report;
 mod rootfs;

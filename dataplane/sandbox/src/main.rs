@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use jd_sandbox::spec::{Spec, SPEC_BYTES_MAX};
-use jd_sandbox::{keeper, sweep};
+use jd_sandbox::{keeper, probe, sweep};
 
 const USAGE: &str = "usage: jsandbox run --spec FILE
        jsandbox check [--json]
@@ -22,6 +22,8 @@ fn main() -> ExitCode {
         | ["sweep", "--cgroup-parent", parent, "--run-dir", folder] => {
             clean(Path::new(folder), parent)
         }
+        ["check"] => check(false),
+        ["check", "--json"] => check(true),
         ["--version"] => {
             println!("jsandbox {}", env!("CARGO_PKG_VERSION"));
             ExitCode::SUCCESS
@@ -68,5 +70,32 @@ fn clean(folder: &Path, parent: &str) -> ExitCode {
             eprintln!("jsandbox: sweep: {error}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Exits 1 when something is off without which no sandbox can start.
+fn check(json: bool) -> ExitCode {
+    let findings = probe::findings();
+    if json {
+        match serde_json::to_string(&findings) {
+            Ok(text) => println!("{text}"),
+            Err(error) => eprintln!("jsandbox: check: {error}"),
+        }
+    } else {
+        for finding in &findings {
+            let state = if finding.on { "on " } else { "off" };
+            println!("{state}  {:<22} {}", finding.feature, finding.why);
+            if !finding.on {
+                println!("     mend: {}", finding.mend);
+            }
+        }
+    }
+    let whole = findings
+        .iter()
+        .all(|finding| finding.on || !finding.required);
+    if whole {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
     }
 }

@@ -11,6 +11,8 @@ pub mod machine;
 pub mod notify;
 pub mod policy;
 pub mod rule;
+#[cfg(test)]
+mod tests;
 
 /// The program that every payload gets, ready to install.
 #[must_use]

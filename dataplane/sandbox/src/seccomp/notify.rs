@@ -10,6 +10,13 @@ use super::rule::{
     any_bit, at_least, equals, errno, masked, one_of, pointer, Rule, Word, ALLOW, NOTIFY,
 };
 
+const STREAM: u32 = libc::SOCK_STREAM as u32;
+const DGRAM: u32 = libc::SOCK_DGRAM as u32;
+const RAW: u32 = libc::SOCK_RAW as u32;
+
+/// `TIOCSTI` and `TIOCLINUX`: both type into a terminal.
+const TERMINAL_INPUT: [u32; 2] = [0x5412, 0x541c];
+
 /// `SOCK_NONBLOCK` and `SOCK_CLOEXEC` share the type argument; only these bits are the type.
 const SOCK_TYPE_MASK: u32 = 0xf;
 const INET: [u32; 2] = [libc::AF_INET as u32, libc::AF_INET6 as u32];
@@ -83,17 +90,9 @@ fn unix_only(yes: Rule, no: Rule) -> Rule {
 }
 
 fn socket() -> Rule {
-    let kind = |value: i32, yes, no| masked(Word::Low(1), SOCK_TYPE_MASK, value as u32, yes, no);
-    let raw = kind(
-        libc::SOCK_RAW,
-        errno(libc::EPERM),
-        errno(libc::ESOCKTNOSUPPORT),
-    );
-    let inet = kind(
-        libc::SOCK_STREAM,
-        NOTIFY,
-        kind(libc::SOCK_DGRAM, NOTIFY, raw),
-    );
+    let kind = |value: u32, yes, no| masked(Word::Low(1), SOCK_TYPE_MASK, value, yes, no);
+    let raw = kind(RAW, errno(libc::EPERM), errno(libc::ESOCKTNOSUPPORT));
+    let inet = kind(STREAM, NOTIFY, kind(DGRAM, NOTIFY, raw));
     let route = equals(
         Word::Low(2),
         libc::NETLINK_ROUTE as u32,
@@ -127,7 +126,6 @@ fn datagram() -> Rule {
 }
 
 fn ioctl() -> Rule {
-    let terminal = [libc::TIOCSTI as u32, libc::TIOCLINUX as u32];
-    let native = one_of(Word::Low(1), &terminal, &errno(libc::EPERM), ALLOW);
+    let native = one_of(Word::Low(1), &TERMINAL_INPUT, &errno(libc::EPERM), ALLOW);
     masked(Word::Low(1), 0xffff_ff00, 0x8900, NOTIFY, native)
 }

@@ -23,8 +23,9 @@ pub fn bring_loopback_up() -> io::Result<()> {
     let socket = socket(libc::AF_INET, libc::SOCK_DGRAM)?;
     // SAFETY: all-zero is a valid ifreq.
     let mut request: libc::ifreq = unsafe { mem::zeroed() };
-    request.ifr_name[0] = b'l'.cast_signed();
-    request.ifr_name[1] = b'o'.cast_signed();
+    for (place, byte) in request.ifr_name.iter_mut().zip([108, 111]) {
+        *place = byte; // "lo"
+    }
     request.ifr_ifru.ifru_flags = i16::try_from(libc::IFF_UP).map_err(io::Error::other)?;
     // SAFETY: SIOCSIFFLAGS reads one ifreq, which outlives the call.
     let result = unsafe {

@@ -7,6 +7,7 @@ pub mod idmap;
 pub mod interface;
 pub mod namespace;
 pub mod signals;
+pub mod socket_option;
 
 use std::io;
 
