@@ -1,9 +1,12 @@
 //! One notified call and what becomes of it.
 
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::time::Instant;
 
 use rustix::io::Errno;
+
+use crate::datagram::Datagram;
 
 pub(crate) use crate::sys::notify::Notification;
 
@@ -33,6 +36,8 @@ pub(crate) struct Injection {
     /// Number to give it, else the lowest free one.
     pub at: Option<u32>,
     pub close_on_exec: bool,
+    /// The supervisor's half, to be watched.
+    pub watch: Option<Arc<Datagram>>,
 }
 
 /// What a parked call waits for. It holds the guest's socket, as the kernel would during the call.
@@ -44,6 +49,11 @@ pub(crate) enum Wait {
     },
     /// Room in the backlog of a listener inside the sandbox.
     Backlog {
+        socket: OwnedFd,
+        deadline: Option<Instant>,
+    },
+    /// A connection that was begun without waiting, after a signal broke the wait.
+    Pending {
         socket: OwnedFd,
         deadline: Option<Instant>,
     },
@@ -70,6 +80,7 @@ impl Wait {
         match self {
             Self::Accept { deadline, .. }
             | Self::Backlog { deadline, .. }
+            | Self::Pending { deadline, .. }
             | Self::Egress { deadline, .. }
             | Self::Receive { deadline, .. }
             | Self::Send { deadline, .. } => *deadline,

@@ -14,6 +14,12 @@ pub(crate) enum Command {
     Attach(Box<Sandbox>, OwnedFd),
     /// Stop serving it.
     Detach(u64),
+    /// A connection for a parked call stands, or could not be made.
+    Connected {
+        sandbox: u64,
+        cookie: u64,
+        result: Result<OwnedFd, Errno>,
+    },
     /// End the thread.
     Stop,
 }

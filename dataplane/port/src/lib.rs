@@ -7,18 +7,23 @@
 
 mod budget;
 mod call;
+mod datagram;
+mod egress;
 mod host;
 mod inbox;
 mod journal;
 mod mark;
 mod netns;
+mod pending;
 mod platform;
 mod ports;
 mod registry;
+mod resolver;
 mod route;
 mod sandbox;
 mod shared;
 mod sockets;
+mod stack;
 mod stats;
 mod supervisor;
 mod sys;
@@ -27,5 +32,6 @@ mod worker;
 
 pub use host::{Event, Host};
 pub use platform::{BadPlatform, Egress, Network, Platform};
+pub use stack::{KernelStack, Stack};
 pub use stats::{Counters, SandboxStats};
 pub use supervisor::{Attachment, Supervisor};

@@ -211,6 +211,18 @@ impl Ports {
         found.into_iter().map(|(_, listener)| listener).collect()
     }
 
+    /// The cookie of the socket that a datagram for `target` reaches.
+    #[must_use]
+    pub fn receiver(&self, target: Target) -> Option<u64> {
+        let Target::Address(address) = target else {
+            return None;
+        };
+        let bindings = self.by_port.get(&address.port())?.iter();
+        let fitting =
+            bindings.filter_map(|binding| Some((binding.fit(address.ip())?, binding.cookie)));
+        fitting.min().map(|(_, cookie)| cookie)
+    }
+
     /// Ports with a listener, ascending.
     #[must_use]
     pub fn listening(&self) -> Vec<u16> {

@@ -9,7 +9,10 @@ use arc_swap::ArcSwap;
 use rustix::io::Errno;
 
 use crate::call::{Notification, Outcome, Reply, Wait};
+use crate::datagram::Datagram;
+use crate::egress::Egress;
 use crate::host::Host;
+use crate::inbox::Inbox;
 use crate::journal::Journal;
 use crate::mark::Mark;
 use crate::netns;
@@ -26,6 +29,7 @@ const CALLERS_MAX: usize = 256;
 pub(crate) struct World {
     pub platform: Arc<ArcSwap<Platform>>,
     pub host: Arc<dyn Host>,
+    pub egress: Egress,
 }
 
 /// The worker's half of a sandbox.
@@ -37,6 +41,13 @@ pub(crate) struct Sandbox {
     pub stash: HashMap<u64, Vec<(Instant, OwnedFd)>>,
     /// Ports of datagram sockets.
     pub udp: Ports,
+    /// Datagram sockets, by the cookie of the guest's end.
+    pub datagrams: HashMap<u64, Arc<Datagram>>,
+    pub datagram_number: u32,
+    /// Where the next UDP descriptor's number is looked for.
+    pub next_number: u32,
+    /// The way to this sandbox's own worker.
+    pub inbox: Arc<Inbox>,
     callers: HashMap<u32, Arc<OwnedFd>>,
 }
 
@@ -93,13 +104,17 @@ pub(crate) enum Descriptor {
 }
 
 impl Sandbox {
-    pub fn new(shared: Arc<Shared>, notify: OwnedFd, journal: Journal) -> Self {
+    pub fn new(shared: Arc<Shared>, notify: OwnedFd, journal: Journal, inbox: Arc<Inbox>) -> Self {
         Self {
             shared,
             notify,
             journal,
             stash: HashMap::new(),
             udp: Ports::default(),
+            datagrams: HashMap::new(),
+            datagram_number: 0,
+            next_number: 0,
+            inbox,
             callers: HashMap::new(),
         }
     }
@@ -210,6 +225,9 @@ impl Sandbox {
             libc::SYS_getsockopt => self.on_getsockopt(call),
             libc::SYS_ioctl => self.on_ioctl(call),
             libc::SYS_shutdown => self.on_shutdown(call),
+            libc::SYS_sendto | libc::SYS_recvfrom => self.on_message(world, call),
+            libc::SYS_sendmsg | libc::SYS_recvmsg => self.on_message(world, call),
+            libc::SYS_sendmmsg | libc::SYS_recvmmsg => self.on_message(world, call),
             _ => Err(Errno::NOSYS),
         }
     }
@@ -219,9 +237,12 @@ impl Sandbox {
         match wait {
             Wait::Accept { listener, deadline } => self.accept_from(call, listener, deadline),
             Wait::Backlog { socket, deadline } => self.connect_again(world, call, socket, deadline),
-            wait @ (Wait::Egress { .. } | Wait::Receive { .. } | Wait::Send { .. }) => {
-                Ok(Outcome::Park(wait))
+            Wait::Receive { socket, deadline } | Wait::Send { socket, deadline } => {
+                self.message(world, call, socket, deadline)
             }
+            Wait::Pending { socket, deadline } => self.look_at_pending(socket, deadline),
+            // Ends by a message of the egress thread.
+            wait @ Wait::Egress { .. } => Ok(Outcome::Park(wait)),
         }
     }
 }

@@ -6,13 +6,14 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt;
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jd_wire::names::{Listener, Name};
 use rustix::io::Errno;
 
 use crate::netns;
+use crate::pending::Pending;
 use crate::ports::{ephemeral_from, Binding, Ports, Target};
 use crate::stats::Tally;
 use crate::sys::socket;
@@ -25,6 +26,8 @@ const NAME_TRIES: usize = 64;
 pub(crate) const SEND_BUFFER_BYTES: i32 = 1 << 20;
 /// Longest listing of a namespace's sockets that is read.
 const LISTING_BYTES_MAX: usize = 16 << 20;
+/// Bytes of one sandbox that wait for the egress thread; more is dropped, as UDP may.
+const QUEUED_BYTES_MAX: usize = 1 << 20;
 
 /// The shared half of a sandbox.
 pub(crate) struct Shared {
@@ -39,6 +42,8 @@ pub(crate) struct Shared {
     pub hub: OwnedFd,
     pub hub_name: Vec<u8>,
     pub tally: Tally,
+    pub pending: Pending,
+    queued: AtomicUsize,
     home: Arc<OwnedFd>,
     tcp: Mutex<Ports>,
     listing: File,
@@ -98,6 +103,8 @@ impl Shared {
             hub,
             hub_name,
             tally: Tally::default(),
+            pending: Pending::default(),
+            queued: AtomicUsize::new(0),
             home,
             tcp: Mutex::default(),
             listing,
@@ -117,6 +124,26 @@ impl Shared {
     /// Where to look for the next ephemeral port.
     pub fn ephemeral_start(&self) -> u16 {
         self.next_port.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Makes room for `bytes` towards the egress thread; false: it is taken.
+    pub fn queue(&self, bytes: usize) -> bool {
+        let before = self.queued.fetch_add(bytes, Ordering::Relaxed);
+        if before + bytes > QUEUED_BYTES_MAX {
+            self.unqueue(bytes);
+            return false;
+        }
+        true
+    }
+
+    /// Gives that room back.
+    pub fn unqueue(&self, bytes: usize) {
+        self.queued.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// The name by which the guest knows itself: the first label of the sandbox's.
+    pub fn hostname(&self) -> &str {
+        self.name.split('.').next().unwrap_or(&self.name)
     }
 
     /// The sockets of the namespace, as inode and name.
@@ -246,17 +273,38 @@ impl Shared {
         dialled
     }
 
+    /// Connects on behalf of the guest to a listener of its own, from a fresh source port.
+    pub fn connect_inside(&self, to: SocketAddr) -> Result<OwnedFd, Errno> {
+        let source = if to.ip().is_loopback() {
+            to.ip()
+        } else {
+            IpAddr::V4(self.address)
+        };
+        self.connect_to(Target::Address(to), source, to.ip())
+    }
+
     fn try_dial(&self, port: u16) -> Result<OwnedFd, Errno> {
-        let listeners = self.tcp().listeners(Target::Platform(port));
+        self.connect_to(
+            Target::Platform(port),
+            self.gateway.into(),
+            self.address.into(),
+        )
+    }
+
+    fn connect_to(&self, target: Target, source: IpAddr, here: IpAddr) -> Result<OwnedFd, Errno> {
+        let listeners = self.tcp().listeners(target);
         for listener in listeners {
             let here = if listener.ip.is_loopback() {
                 listener.ip
             } else {
-                IpAddr::V4(self.address)
+                here
             };
             let socket = self.spare()?;
-            let source = SocketAddr::new(self.gateway.into(), 0);
-            self.name_client(&socket, source, SocketAddr::new(here, port))?;
+            self.name_client(
+                &socket,
+                SocketAddr::new(source, 0),
+                SocketAddr::new(here, listener.port),
+            )?;
             match socket::connect(socket.as_fd(), &Name::Listener(listener.clone()).to_bytes()) {
                 Ok(()) => return Ok(socket),
                 Err(Errno::CONNREFUSED) => self.forget(&listener),

@@ -9,6 +9,7 @@ use std::thread::JoinHandle;
 
 use arc_swap::ArcSwap;
 
+use crate::egress::{Egress, Task};
 use crate::host::Host;
 use crate::inbox::{Command, Inbox};
 use crate::journal::Journal;
@@ -17,6 +18,7 @@ use crate::platform::Platform;
 use crate::registry::Registry;
 use crate::sandbox::{Sandbox, World};
 use crate::shared::{Identity, Shared};
+use crate::stack::KernelStack;
 use crate::stats::SandboxStats;
 use crate::sys;
 use crate::worker::Worker;
@@ -47,6 +49,7 @@ pub struct Attachment {
 /// Answers the socket calls of all attached sandboxes.
 pub struct Supervisor {
     registry: Arc<Registry>,
+    world: Arc<World>,
     inboxes: Vec<Arc<Inbox>>,
     threads: Vec<JoinHandle<()>>,
     home: Arc<OwnedFd>,
@@ -64,12 +67,18 @@ impl Supervisor {
         host: Arc<dyn Host>,
     ) -> io::Result<Self> {
         let home = Arc::new(netns::current()?);
-        let world = Arc::new(World { platform, host });
+        let (egress, egress_thread) = Egress::start(Arc::new(KernelStack))?;
+        let world = Arc::new(World {
+            platform,
+            host,
+            egress,
+        });
         let registry = Arc::new(Registry::default());
         let mut supervisor = Self {
             registry: Arc::clone(&registry),
+            world: Arc::clone(&world),
             inboxes: Vec::new(),
-            threads: Vec::new(),
+            threads: vec![egress_thread],
             home,
             next_id: AtomicU64::new(1),
         };
@@ -133,7 +142,12 @@ impl Supervisor {
             "sandbox {} (init {init_pid}) is served by worker {worker}",
             shared.name
         );
-        let sandbox = Box::new(Sandbox::new(Arc::clone(&shared), notify, journal));
+        let sandbox = Box::new(Sandbox::new(
+            Arc::clone(&shared),
+            notify,
+            journal,
+            Arc::clone(&self.inboxes[worker]),
+        ));
         if self.inboxes[worker].send(Command::Attach(sandbox, pidfd)) {
             return Ok(());
         }
@@ -219,6 +233,7 @@ impl Drop for Supervisor {
         for inbox in &self.inboxes {
             inbox.send(Command::Stop);
         }
+        self.world.egress.send(Task::Stop);
         for thread in self.threads.drain(..) {
             if thread.join().is_err() {
                 log::error!("a notify worker had panicked");

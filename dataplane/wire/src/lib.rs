@@ -6,7 +6,6 @@ pub mod attach;
 pub mod control;
 pub mod dns;
 pub mod names;
-pub mod notify;
 pub mod sockaddr;
 
 /// Lowest descriptor number at which the supervisor injects datagram sockets into a guest. The sandbox's

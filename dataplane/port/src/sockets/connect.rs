@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jd_wire::names::Name;
@@ -9,6 +10,9 @@ use jd_wire::sockaddr::Given;
 use rustix::io::Errno;
 
 use crate::call::{Notification, Outcome, Reply, Wait, DONE};
+use crate::egress::{Goal, Task, Waiter};
+use crate::pending::{stuff, GuestSocket, Progress};
+use crate::platform::Platform;
 use crate::ports::Target;
 use crate::route::Route;
 use crate::sandbox::{Descriptor, Sandbox, Subject, World};
@@ -31,9 +35,17 @@ impl Sandbox {
         // An accepted socket has no mark.
         let mark = subject.mark.ok_or(Errno::ISCONN)?;
         let destination = match given {
-            Given::Inet(address) => fitting(address, mark)?,
-            Given::Unspecified => return Err(Errno::AFNOSUPPORT),
+            Given::Inet(address) => Some(fitting(address, mark)?),
+            Given::Unspecified => None,
         };
+        if mark.datagram {
+            return self.connect_datagram(world, &subject, destination);
+        }
+        // Dissolving a TCP connection is a rarity that no AF_UNIX socket can do.
+        let destination = destination.ok_or(Errno::AFNOSUPPORT)?;
+        if let Some(progress) = self.progress(&subject) {
+            return self.connect_pending(subject, progress);
+        }
         let listens = socket::int_option(subject.fd.as_fd(), libc::SO_ACCEPTCONN)? != 0;
         if listens || self.is_connected(&subject) {
             return Err(Errno::ISCONN);
@@ -41,8 +53,8 @@ impl Sandbox {
         let platform = world.platform.load();
         match self.here().route(destination, &platform) {
             Route::Inside(destination) => {
-                let timeout = send_timeout(&subject)?.unwrap_or(CONNECT_TIMEOUT);
-                self.connect_inside(subject, destination, Instant::now() + timeout)
+                let deadline = deadline(&subject)?;
+                self.connect_inside(world, call, subject, destination, deadline)
             }
             Route::Gateway => {
                 let (end, source) = self.join_hub(&subject, destination)?;
@@ -51,11 +63,17 @@ impl Sandbox {
                     .gateway_connection(&self.shared.name, end, source);
                 DONE
             }
+            Route::Resolver => {
+                let upstream = *resolver(&platform).ok_or(Errno::CONNREFUSED)?;
+                self.connect_outside(world, call, subject, destination, Goal::Outside(upstream))
+            }
+            Route::Outside(to) => {
+                self.connect_outside(world, call, subject, destination, Goal::Outside(to))
+            }
             Route::Refused(error) => {
                 self.shared.tally.denied.add();
                 Err(error)
             }
-            Route::Resolver | Route::Outside(_) => Err(Errno::NETUNREACH),
         }
     }
 
@@ -85,17 +103,27 @@ impl Sandbox {
 
     fn connect_inside(
         &mut self,
+        world: &World,
+        call: &Notification,
         subject: Subject,
         destination: SocketAddr,
         deadline: Instant,
     ) -> Reply {
-        // A socket that shares its port with a dead one would refuse; the next of them may not.
         let listeners = self.shared.tcp().listeners(Target::Address(destination));
         for listener in listeners {
             self.name_once(&subject, destination)?;
             match connect_now(&subject, &Name::Listener(listener.clone()).to_bytes()) {
+                // One of several that share the port may be gone; the next may not.
                 Err(Errno::CONNREFUSED) => self.shared.forget(&listener),
-                Err(Errno::AGAIN) if subject.is_non_blocking()? => return Err(Errno::AGAIN),
+                Err(Errno::AGAIN) if subject.is_non_blocking()? => {
+                    return self.connect_later(
+                        world,
+                        call,
+                        &subject,
+                        destination,
+                        Goal::Inside(destination),
+                    );
+                }
                 Err(Errno::AGAIN) => {
                     return Ok(Outcome::Park(Wait::Backlog {
                         socket: subject.fd,
@@ -112,8 +140,8 @@ impl Sandbox {
     /// Tries a connection inside the sandbox again whose listener's backlog was full.
     pub(crate) fn connect_again(
         &mut self,
-        _world: &World,
-        _call: &Notification,
+        world: &World,
+        call: &Notification,
         socket: OwnedFd,
         deadline: Option<Instant>,
     ) -> Reply {
@@ -122,25 +150,197 @@ impl Sandbox {
         let Some(Name::Client { destination, .. }) = name else {
             return Err(Errno::CONNABORTED);
         };
-        self.connect_inside(subject, destination, deadline.unwrap_or_else(Instant::now))
+        let deadline = deadline.unwrap_or_else(Instant::now);
+        self.connect_inside(world, call, subject, destination, deadline)
+    }
+
+    fn connect_outside(
+        &mut self,
+        world: &World,
+        call: &Notification,
+        subject: Subject,
+        destination: SocketAddr,
+        goal: Goal,
+    ) -> Reply {
+        if subject.is_non_blocking()? {
+            return self.connect_later(world, call, &subject, destination, goal);
+        }
+        // The guest's socket stays as it is until the connection stands: a failure leaves no trace.
+        self.name_once(&subject, destination)?;
+        let cookie = subject.cookie()?;
+        let (sandbox, waiter) = (
+            Arc::clone(&self.shared),
+            Waiter::Call(Arc::clone(&self.inbox)),
+        );
+        world.egress.send(Task::Connect {
+            sandbox,
+            cookie,
+            goal,
+            waiter,
+        });
+        let deadline = Some(deadline(&subject)?);
+        Ok(Outcome::Park(Wait::Egress {
+            socket: subject.fd,
+            cookie,
+            deadline,
+        }))
+    }
+
+    /// Lets the guest go on while its connection is made.
+    fn connect_later(
+        &mut self,
+        world: &World,
+        call: &Notification,
+        subject: &Subject,
+        destination: SocketAddr,
+        goal: Goal,
+    ) -> Reply {
+        let cookie = subject.cookie()?;
+        let waiter = self.pretend(call, subject, destination)?;
+        world.egress.send(Task::Connect {
+            sandbox: Arc::clone(&self.shared),
+            cookie,
+            goal,
+            waiter,
+        });
+        Err(Errno::INPROGRESS)
+    }
+
+    /// Makes the guest's socket look as if it were connecting: connected to the hub, not writable.
+    fn pretend(
+        &mut self,
+        call: &Notification,
+        subject: &Subject,
+        destination: SocketAddr,
+    ) -> Result<Waiter, Errno> {
+        let guest = self.guest_socket(call, subject)?;
+        // Recorded first: from the moment the socket is connected its progress is asked for.
+        if !self.shared.pending.begin(guest.cookie) {
+            self.shared.tally.denied.add();
+            return Err(Errno::ADDRNOTAVAIL);
+        }
+        let joined = self
+            .join_hub(subject, destination)
+            .and_then(|(end, _)| Ok((end, stuff(&subject.fd)?)));
+        match joined {
+            Ok((end, stuffed)) => Ok(Waiter::Socket {
+                end,
+                stuffed,
+                guest,
+            }),
+            Err(error) => {
+                self.shared.pending.end(guest.cookie, Ok(()));
+                Err(error)
+            }
+        }
+    }
+
+    fn guest_socket(
+        &mut self,
+        call: &Notification,
+        subject: &Subject,
+    ) -> Result<GuestSocket, Errno> {
+        Ok(GuestSocket {
+            pidfd: self.caller(call)?,
+            fd: call.int(0),
+            cookie: subject.cookie()?,
+        })
+    }
+
+    /// A connect on a socket whose earlier connect is not over, or failed.
+    fn connect_pending(&mut self, subject: Subject, progress: Progress) -> Reply {
+        match progress {
+            Progress::Failed(error) => {
+                self.shared.pending.take_failure(subject.cookie()?);
+                Err(error)
+            }
+            Progress::Connecting if subject.is_non_blocking()? => Err(Errno::ALREADY),
+            Progress::Connecting => {
+                let deadline = Some(deadline(&subject)?);
+                Ok(Outcome::Park(Wait::Pending {
+                    socket: subject.fd,
+                    deadline,
+                }))
+            }
+        }
+    }
+
+    /// Looks whether a connect that goes on without a wait is over.
+    pub(crate) fn look_at_pending(&mut self, socket: OwnedFd, deadline: Option<Instant>) -> Reply {
+        let subject = Subject::resume(socket)?;
+        match self.progress(&subject) {
+            None => DONE,
+            Some(Progress::Failed(_)) => {
+                self.connect_pending(subject, Progress::Failed(Errno::CONNREFUSED))
+            }
+            Some(Progress::Connecting) => Ok(Outcome::Park(Wait::Pending {
+                socket: subject.fd,
+                deadline,
+            })),
+        }
+    }
+
+    /// The connection that a parked call waited for stands: the guest's socket joins it.
+    pub(crate) fn finish_connect(
+        &mut self,
+        world: &World,
+        call: &Notification,
+        socket: OwnedFd,
+        result: Result<OwnedFd, Errno>,
+    ) -> Reply {
+        let remote = result?;
+        let subject = Subject::resume(socket)?;
+        let destination = self.named_destination(&subject)?;
+        let guest = self.guest_socket(call, &subject)?;
+        let (end, _) = self.join_hub(&subject, destination)?;
+        world.egress.send(Task::Relay {
+            owner: self.shared.id,
+            end,
+            remote,
+            guest,
+        });
+        DONE
+    }
+
+    /// A signal ends the wait of a parked call; its connection goes on, as on TCP.
+    pub(crate) fn break_connect(
+        &mut self,
+        world: &World,
+        call: &Notification,
+        socket: OwnedFd,
+        cookie: u64,
+    ) {
+        let waiter = Subject::resume(socket).and_then(|subject| {
+            let destination = self.named_destination(&subject)?;
+            self.pretend(call, &subject, destination)
+        });
+        world.egress.send(Task::Release {
+            cookie,
+            waiter: waiter.ok(),
+        });
+    }
+
+    fn named_destination(&self, subject: &Subject) -> Result<SocketAddr, Errno> {
+        let name = socket::own_name(subject.fd.as_fd())?.and_then(|name| Name::parse(&name));
+        match name {
+            Some(Name::Client { destination, .. }) => Ok(destination),
+            _ => Err(Errno::CONNABORTED),
+        }
     }
 
     /// Connects the guest's socket to the supervisor and gives the other end of it.
-    pub(crate) fn join_hub(
+    fn join_hub(
         &self,
         subject: &Subject,
         destination: SocketAddr,
     ) -> Result<(OwnedFd, SocketAddr), Errno> {
         let source = self.name_once(subject, destination)?;
-        let mine = Name::Client {
-            source,
-            destination,
-        }
-        .to_bytes();
+        // The name may tell an earlier destination: names are final.
+        let mine = socket::own_name(subject.fd.as_fd())?;
         let mut connected = connect_now(subject, &self.shared.hub_name);
         for _ in 0..HUB_TRIES {
             match self.shared.accept_hub() {
-                Ok((end, Some(name))) if name == mine => return Ok((end, source)),
+                Ok((end, name)) if name == mine => return Ok((end, source)),
                 // Not ours: the guest found a way to connect here by itself. It is closed.
                 Ok(_) => {}
                 Err(Errno::AGAIN) => connected?,
@@ -154,8 +354,20 @@ impl Sandbox {
     }
 }
 
+/// The upstream resolver that DNS over TCP goes to.
+fn resolver(platform: &Platform) -> Option<&SocketAddr> {
+    platform
+        .dns_upstreams
+        .first()
+        .filter(|_| platform.egress.allow)
+}
+
+fn deadline(subject: &Subject) -> Result<Instant, Errno> {
+    Ok(Instant::now() + send_timeout(subject)?.unwrap_or(CONNECT_TIMEOUT))
+}
+
 /// Connects without waiting for room in a backlog, whatever the guest's flags are.
-pub(crate) fn connect_now(subject: &Subject, name: &[u8]) -> Result<(), Errno> {
+fn connect_now(subject: &Subject, name: &[u8]) -> Result<(), Errno> {
     let connected = if subject.is_non_blocking()? {
         socket::connect(subject.fd.as_fd(), name)
     } else {

@@ -4,8 +4,10 @@
 mod accept;
 mod bind;
 mod connect;
+mod datagram;
 mod ioctl;
 mod listen;
+mod messages;
 mod names;
 mod options;
 mod shutdown;

@@ -8,6 +8,8 @@ use jd_wire::sockaddr;
 use rustix::io::Errno;
 
 use crate::call::{Notification, Outcome, Reply, DONE};
+use crate::mark::Mark;
+use crate::pending::Progress;
 use crate::sandbox::{Descriptor, Sandbox, Subject};
 use crate::sockets::listen::wildcard;
 use crate::sys::socket;
@@ -74,6 +76,9 @@ impl Sandbox {
 
     /// The addresses of a stream socket.
     pub(crate) fn ends(&self, subject: &Subject) -> Result<Ends, Errno> {
+        if let Some(mark) = subject.mark.filter(|mark| mark.datagram) {
+            return Ok(self.datagram_ends(subject, mark));
+        }
         let own = socket::own_name(subject.fd.as_fd())?.and_then(|name| Name::parse(&name));
         match own {
             Some(Name::Client {
@@ -103,9 +108,31 @@ impl Sandbox {
         }
     }
 
-    /// Whether a connecting socket reached its peer.
+    fn datagram_ends(&self, subject: &Subject, mark: Mark) -> Ends {
+        let datagram = self.datagram(subject);
+        let local = datagram.as_ref().and_then(|datagram| datagram.local());
+        let local = local.or_else(|| self.bound_address(subject, mark));
+        let remote = datagram.and_then(|datagram| datagram.connected());
+        Ends {
+            local: local.unwrap_or_else(|| wildcard(mark)),
+            remote,
+            v6: mark.v6,
+        }
+    }
+
+    /// Whether a connecting socket reached its peer. One that only looks as if it were connecting
+    /// is connected to the supervisor already.
     pub(crate) fn is_connected(&self, subject: &Subject) -> bool {
-        socket::peer_name(subject.fd.as_fd()).is_ok()
+        let connected = socket::peer_name(subject.fd.as_fd()).is_ok();
+        connected && self.progress(subject).is_none()
+    }
+
+    /// How far the connect of a socket is; `None`: it has none, or it stands.
+    pub(crate) fn progress(&self, subject: &Subject) -> Option<Progress> {
+        if self.shared.pending.is_empty() {
+            return None;
+        }
+        self.shared.pending.get(subject.cookie().ok()?)
     }
 }
 

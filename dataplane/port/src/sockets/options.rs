@@ -7,6 +7,7 @@ use rustix::io::Errno;
 
 use crate::call::{Notification, Outcome, Reply, DONE};
 use crate::mark::Mark;
+use crate::pending::Progress;
 use crate::sandbox::{Descriptor, Sandbox, Subject};
 use crate::sys::socket;
 
@@ -90,6 +91,7 @@ const IPV6: &[(i32, i32)] = &[
 
 /// States of TCP as `struct tcp_info` tells them.
 const ESTABLISHED: u8 = 1;
+const SYN_SENT: u8 = 2;
 const CLOSED: u8 = 7;
 const LISTEN: u8 = 10;
 /// Length of `struct tcp_info` as every reader knows it.
@@ -147,7 +149,7 @@ impl Sandbox {
             } else {
                 libc::AF_INET
             }),
-            libc::SO_ERROR => int(socket::int_option(subject.fd.as_fd(), libc::SO_ERROR)?),
+            libc::SO_ERROR => int(self.socket_error(subject)?),
             libc::SO_REUSEPORT => int(i32::from(mark.reuse_port)),
             // What an internet socket answers: nobody.
             libc::SO_PEERCRED => [int(0), int(-1), int(-1)].concat(),
@@ -164,6 +166,20 @@ impl Sandbox {
             name if IGNORED.contains(&name) => int(0),
             _ => return Err(Errno::NOPROTOOPT),
         })
+    }
+
+    /// The error that waits on a socket, taken by having been told.
+    fn socket_error(&self, subject: &Subject) -> Result<i32, Errno> {
+        match self.progress(subject) {
+            Some(Progress::Connecting) => Ok(0),
+            Some(Progress::Failed(error)) => {
+                self.shared.pending.take_failure(subject.cookie()?);
+                // The reset with which the failure was made visible.
+                let _ = socket::int_option(subject.fd.as_fd(), libc::SO_ERROR);
+                Ok(error.raw_os_error())
+            }
+            None => socket::int_option(subject.fd.as_fd(), libc::SO_ERROR),
+        }
     }
 
     /// The mark of a socket; an accepted one takes after its listener.
@@ -183,12 +199,12 @@ impl Sandbox {
                 let listens = socket::int_option(subject.fd.as_fd(), libc::SO_ACCEPTCONN)? != 0;
                 let connected = self.is_connected(subject);
                 let mut info = vec![0; TCP_INFO_BYTES];
-                info[0] = if listens {
-                    LISTEN
-                } else if connected {
-                    ESTABLISHED
-                } else {
-                    CLOSED
+                let connecting = self.progress(subject) == Some(Progress::Connecting);
+                info[0] = match (listens, connected, connecting) {
+                    (true, ..) => LISTEN,
+                    (_, true, _) => ESTABLISHED,
+                    (_, _, true) => SYN_SENT,
+                    _ => CLOSED,
                 };
                 info
             }

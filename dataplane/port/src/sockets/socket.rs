@@ -25,7 +25,7 @@ impl Sandbox {
         }
         match (kind & TYPE_MASK, protocol) {
             (libc::SOCK_STREAM, 0 | libc::IPPROTO_TCP) => self.stream_socket(flags, v6),
-            (libc::SOCK_DGRAM, 0 | libc::IPPROTO_UDP) => Err(Errno::PROTONOSUPPORT),
+            (libc::SOCK_DGRAM, 0 | libc::IPPROTO_UDP) => self.datagram_socket(call, flags, v6),
             // MPTCP among them: newer Go asks for it first and falls back.
             (libc::SOCK_STREAM | libc::SOCK_DGRAM, _) => Err(Errno::PROTONOSUPPORT),
             (libc::SOCK_RAW, _) => Err(Errno::PERM),
@@ -44,10 +44,12 @@ impl Sandbox {
             },
         )?;
         self.shared.tally.injected.add();
+        let close_on_exec = flags & libc::SOCK_CLOEXEC != 0;
         Ok(Outcome::Inject(Injection {
             socket,
             at: None,
-            close_on_exec: flags & libc::SOCK_CLOEXEC != 0,
+            close_on_exec,
+            watch: None,
         }))
     }
 }

@@ -224,3 +224,15 @@ pub fn kill(pid: u32, signal: i32) {
     // SAFETY: plain numbers.
     assert_eq!(unsafe { libc::kill(pid as libc::pid_t, signal) }, 0);
 }
+
+/// Moves the calling thread into a network of its own with `address` on its loopback, standing in
+/// for the host and everything around it.
+pub fn own_network(address: Ipv4Addr) {
+    // SAFETY: changes only this thread.
+    assert_eq!(
+        unsafe { libc::unshare(libc::CLONE_NEWNET) },
+        0,
+        "the tests need root"
+    );
+    loopback(address).expect("the loopback takes an address");
+}

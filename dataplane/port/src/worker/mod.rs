@@ -1,31 +1,28 @@
 //! A thread that answers the notified calls of its sandboxes. It waits only in epoll.
 
+mod parked;
+
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::mpsc::Receiver;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::event::Timespec;
 use rustix::io::Errno;
 
 use crate::budget::Budget;
-use crate::call::{Notification, Outcome, Reply, Wait};
+use crate::call::{Notification, Outcome, Reply};
+use crate::egress::Task;
 use crate::host::Event;
 use crate::inbox::{Command, Inbox};
 use crate::registry::Registry;
 use crate::sandbox::{Sandbox, World};
 use crate::sys::notify;
-use crate::watch::{Release, Watch};
+use parked::{Parked, PARKED_MAX};
 
-/// Calls of one sandbox that may wait at once; the journal has room for a few more.
-const PARKED_MAX: usize = 448;
-/// Longest distance between two tries at a full backlog.
-const BACKLOG_RETRY: Duration = Duration::from_millis(10);
-/// `ERESTARTSYS`, known to the kernel's signal code only.
-const ERESTARTSYS: i32 = 512;
 const EVENTS: usize = 64;
 
 /// What an epoll event is about.
@@ -35,6 +32,7 @@ enum Source {
     Notify(u64),
     Init(u64),
     Parked(u64),
+    Datagram(u64),
 }
 
 impl Source {
@@ -44,6 +42,7 @@ impl Source {
             Self::Notify(id) => (1, id),
             Self::Init(id) => (2, id),
             Self::Parked(id) => (3, id),
+            Self::Datagram(id) => (4, id),
         };
         EventData::new_u64(kind << 56 | id)
     }
@@ -54,6 +53,7 @@ impl Source {
             1 => Self::Notify(id),
             2 => Self::Init(id),
             3 => Self::Parked(id),
+            4 => Self::Datagram(id),
             _ => Self::Inbox,
         }
     }
@@ -63,6 +63,7 @@ impl Source {
 enum Timer {
     Parked(u64),
     Rested(u64),
+    RestedDatagram(u64),
 }
 
 struct Resident {
@@ -70,13 +71,6 @@ struct Resident {
     init: OwnedFd,
     budget: Budget,
     parked: usize,
-}
-
-struct Parked {
-    sandbox: u64,
-    call: Notification,
-    wait: Wait,
-    watch: Watch,
 }
 
 /// The worker.
@@ -143,6 +137,7 @@ impl Worker {
                     Source::Notify(id) => self.evict(id, "every process of the guest is gone"),
                     Source::Init(id) => self.evict(id, "the guest's init is gone"),
                     Source::Parked(id) => self.resume(id),
+                    Source::Datagram(id) => self.serve_datagram(id, flags),
                 }
             }
             self.run_timers();
@@ -155,6 +150,11 @@ impl Worker {
             match command {
                 Command::Attach(sandbox, init) => self.attach(*sandbox, init),
                 Command::Detach(id) => self.evict(id, "detached"),
+                Command::Connected {
+                    sandbox,
+                    cookie,
+                    result,
+                } => self.connected(sandbox, cookie, result),
                 Command::Stop => return false,
             }
         }
@@ -202,6 +202,10 @@ impl Worker {
         for parked in waiting {
             self.unpark(parked);
         }
+        for datagram in resident.sandbox.datagrams.values() {
+            let _ = epoll::delete(&self.epoll, &datagram.end);
+        }
+        self.world.egress.send(Task::Forget { owner: id });
         self.registry.remove(id);
         let sandbox = resident.sandbox.shared.name.clone();
         log::info!("sandbox {sandbox} is no longer served: {reason}");
@@ -272,6 +276,10 @@ impl Worker {
             Ok(Outcome::Answered) => {}
             Ok(Outcome::Inject(injection)) => {
                 let (socket, on_exec) = (injection.socket.as_fd(), injection.close_on_exec);
+                if let Some(datagram) = &injection.watch {
+                    let source = Source::Datagram(datagram.id).data();
+                    let _ = epoll::add(&self.epoll, &datagram.end, source, EventFlags::IN);
+                }
                 let mut done = notify::inject(notify, call.id, socket, injection.at, on_exec);
                 if injection.at.is_some() && done == Err(Errno::BADF) {
                     done = notify::inject(notify, call.id, socket, None, on_exec);
@@ -294,109 +302,45 @@ impl Worker {
         sandbox.journal.close(call.id);
     }
 
-    fn park(&mut self, sandbox: u64, call: Notification, wait: Wait) {
-        let id = self.next_parked;
-        self.next_parked += 1;
-        if let Some(resident) = self.residents.get_mut(&sandbox) {
-            resident.parked += 1;
-            resident.sandbox.shared.tally.parked.add();
-        }
-        let watch = Watch::new(call.pid);
-        self.parked.insert(
-            id,
-            Parked {
-                sandbox,
-                call,
-                wait,
-                watch,
-            },
-        );
-        self.listen_for(id);
-        self.set_timer(id);
-    }
-
-    /// Arms epoll for what a parked call waits for, once.
-    fn listen_for(&self, id: u64) {
-        let Some(parked) = self.parked.get(&id) else {
+    /// The guest wrote to a UDP socket natively, or closed it.
+    fn serve_datagram(&mut self, id: u64, flags: EventFlags) {
+        let owner = id >> 32;
+        let Some(resident) = self.residents.get_mut(&owner) else {
             return;
         };
-        let (fd, flags) = match &parked.wait {
-            Wait::Accept { listener, .. } => (listener, EventFlags::IN),
-            Wait::Receive { socket, .. } => (socket, EventFlags::IN),
-            Wait::Send { socket, .. } => (socket, EventFlags::OUT),
-            Wait::Backlog { .. } | Wait::Egress { .. } => return,
+        let Some(datagram) = resident.sandbox.datagram_by_id(id) else {
+            return;
         };
-        if let Err(error) = epoll::add(
-            &self.epoll,
-            fd,
-            Source::Parked(id).data(),
-            flags | EventFlags::ONESHOT,
-        ) {
-            log::warn!("a waiting call is only looked after by timer: {error}");
+        let started = Instant::now();
+        if flags.contains(EventFlags::IN) {
+            resident.sandbox.drain_datagram(&self.world, &datagram);
+        }
+        if flags.contains(EventFlags::HUP) && !holds_data(&datagram.end) {
+            let _ = epoll::delete(&self.epoll, &datagram.end);
+            resident.sandbox.close_datagram(&self.world, id);
+            return;
+        }
+        let now = Instant::now();
+        if let Some(rest) = resident.budget.spend(now - started, now) {
+            self.listen_to_datagram(id, EventFlags::empty());
+            self.timers
+                .push(Reverse((now + rest, Timer::RestedDatagram(id))));
         }
     }
 
-    fn set_timer(&mut self, id: u64) {
-        let Some(parked) = self.parked.get_mut(&id) else {
-            return;
-        };
-        let longest = match parked.wait {
-            Wait::Backlog { .. } => BACKLOG_RETRY,
-            _ => Duration::MAX,
-        };
-        let look = parked.watch.next(longest);
-        let at = parked
-            .wait
-            .deadline()
-            .map_or(look, |deadline| look.min(deadline));
-        self.timers.push(Reverse((at, Timer::Parked(id))));
-    }
-
-    /// Takes a call out of those that wait; its socket leaves epoll.
-    fn unpark(&mut self, id: u64) -> Option<Parked> {
-        let parked = self.parked.remove(&id)?;
-        match &parked.wait {
-            Wait::Accept { listener: fd, .. }
-            | Wait::Receive { socket: fd, .. }
-            | Wait::Send { socket: fd, .. } => drop(epoll::delete(&self.epoll, fd)),
-            Wait::Backlog { .. } | Wait::Egress { .. } => {}
-        }
-        if let Some(resident) = self.residents.get_mut(&parked.sandbox) {
-            resident.parked -= 1;
-        }
-        Some(parked)
-    }
-
-    /// Tries a parked call again.
-    fn resume(&mut self, id: u64) {
-        let Some(parked) = self.unpark(id) else {
-            return;
-        };
-        let Parked {
-            sandbox,
-            call,
-            wait,
-            watch,
-        } = parked;
-        let Some(resident) = self.residents.get_mut(&sandbox) else {
-            return;
-        };
-        let reply = resident.sandbox.resume(&self.world, &call, wait);
-        if let Ok(Outcome::Park(wait)) = reply {
-            resident.parked += 1;
-            self.parked.insert(
-                id,
-                Parked {
-                    sandbox,
-                    call,
-                    wait,
-                    watch,
-                },
+    fn listen_to_datagram(&self, id: u64, flags: EventFlags) {
+        let datagram = self
+            .residents
+            .get(&(id >> 32))
+            .and_then(|resident| resident.sandbox.datagram_by_id(id));
+        if let Some(datagram) = datagram {
+            let _ = epoll::modify(
+                &self.epoll,
+                &datagram.end,
+                Source::Datagram(id).data(),
+                flags,
             );
-            self.listen_for(id);
-            return;
         }
-        self.settle(sandbox, call, reply);
     }
 
     fn run_timers(&mut self) {
@@ -408,6 +352,7 @@ impl Worker {
             self.timers.pop();
             match timer {
                 Timer::Parked(id) => self.look_after(id, now),
+                Timer::RestedDatagram(id) => self.listen_to_datagram(id, EventFlags::IN),
                 Timer::Rested(id) => {
                     let Some(resident) = self.residents.get(&id) else {
                         continue;
@@ -423,44 +368,6 @@ impl Worker {
             }
         }
     }
-
-    /// Releases a parked call whose caller died, must handle a signal, or waited long enough.
-    fn look_after(&mut self, id: u64, now: Instant) {
-        let Some(parked) = self.parked.get(&id) else {
-            return;
-        };
-        let Some(resident) = self.residents.get(&parked.sandbox) else {
-            return;
-        };
-        let (waiting, retry) = (
-            resident.sandbox.must_wait(&parked.call).is_ok(),
-            matches!(parked.wait, Wait::Backlog { .. }),
-        );
-        let error = if !waiting {
-            Some(libc::EINTR)
-        } else if parked
-            .wait
-            .deadline()
-            .is_some_and(|deadline| deadline <= now)
-        {
-            Some(timed_out(&parked.wait))
-        } else {
-            parked
-                .watch
-                .look()
-                .map(|release| released(release, &parked.wait))
-        };
-        if let Some(error) = error {
-            let Some(Parked { sandbox, call, .. }) = self.unpark(id) else {
-                return;
-            };
-            return self.settle(sandbox, call, Err(Errno::from_raw_os_error(error)));
-        }
-        if retry {
-            self.resume(id);
-        }
-        self.set_timer(id);
-    }
 }
 
 fn until(at: Instant) -> Timespec {
@@ -471,19 +378,7 @@ fn until(at: Instant) -> Timespec {
     }
 }
 
-fn timed_out(wait: &Wait) -> i32 {
-    match wait {
-        Wait::Accept { .. } | Wait::Receive { .. } | Wait::Send { .. } => libc::EAGAIN,
-        Wait::Backlog { .. } | Wait::Egress { .. } => libc::ETIMEDOUT,
-    }
-}
-
-/// What a signal makes of a call. Calls with a timeout of the guest's own are never restarted
-/// (signal(7)).
-fn released(release: Release, wait: &Wait) -> i32 {
-    let connects = matches!(wait, Wait::Backlog { .. } | Wait::Egress { .. });
-    match release {
-        Release::Restart if connects || wait.deadline().is_none() => ERESTARTSYS,
-        _ => libc::EINTR,
-    }
+/// Whether a socket whose other end is closed still has something to read.
+fn holds_data(socket: &OwnedFd) -> bool {
+    rustix::io::ioctl_fionread(socket).is_ok_and(|bytes| bytes > 0)
 }
