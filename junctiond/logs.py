@@ -169,9 +169,15 @@ class FunctionLogs:
             path.unlink(missing_ok=True)
             path.with_name(path.name + ".1").unlink(missing_ok=True)
 
-    def delete(self, namespace: str, name: str) -> None:
-        """Removes every log of a function."""
-        shutil.rmtree(self._root / namespace / name, ignore_errors=True)
+    def delete(self, namespace: str, name: str, sandboxes: set[str] | None = None) -> None:
+        """Removes the logs of a function: all, or (its name belongs to another now) those of some sandboxes."""
+        if sandboxes is None:
+            shutil.rmtree(self._root / namespace / name, ignore_errors=True)
+            return
+        for path in self._files(namespace, name):
+            if path.stem in sandboxes:
+                path.unlink(missing_ok=True)
+                path.with_name(path.name + ".1").unlink(missing_ok=True)
 
     async def _follow(
         self, query: LogQuery, tails: dict[str, Tail], exists: Callable[[], bool]

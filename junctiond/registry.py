@@ -99,9 +99,10 @@ class FunctionRegistry:
         key = (namespace, name)
         return self._start(FunctionController(key, self._around, self.policy(plan)))
 
-    def retire(self, controller: FunctionController) -> None:
-        """Deletes a function; its name is free at once."""
+    def retire(self, controller: FunctionController, *, deleted: bool = True) -> None:
+        """Ends a function; its name is free at once. Not `deleted`: only until the next start of the daemon."""
         self._functions.pop(controller.key, None)
+        controller.deleted = deleted
         if not controller.done:
             self._retiring.add(controller)
         controller.retire()
@@ -148,7 +149,7 @@ class FunctionRegistry:
     async def stop(self) -> None:
         """Ends every sandbox of this host; the functions stay in the store."""
         for controller in list(self._functions.values()):
-            self.retire(controller)
+            self.retire(controller, deleted=False)
         while self._retiring:
             await asyncio.sleep(0.01)
 
@@ -216,11 +217,10 @@ class FunctionRegistry:
         self._retiring.discard(controller)
         if self._functions.get(controller.key) is controller:
             del self._functions[controller.key]
-        stored = {
-            (row.deployment.namespace, row.deployment.name) for row in self._store.functions()
-        }
-        if controller.key not in self._functions and controller.key not in stored:
-            self._workshop.logs.delete(*controller.key)
+        if not controller.deleted:
+            return  # the daemon stops; the function and its logs stay
+        taken = controller.key in self._functions
+        self._workshop.logs.delete(*controller.key, controller.sandboxes if taken else None)
 
     def _changed(self, controller: FunctionController) -> None:
         """Tells the watchers, where what they see has changed."""

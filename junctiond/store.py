@@ -96,7 +96,8 @@ class Store:
             self._db = sqlite3.connect(path, isolation_level=None)
             path.chmod(0o600)
             self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = FULL")
+            # What a power cut may take is only what a power cut makes meaningless (leases); see `_durable`.
+            self._db.execute("PRAGMA synchronous = NORMAL")
             self._db.execute("PRAGMA foreign_keys = ON")
             self._migrate(path)
         except sqlite3.DatabaseError as error:
@@ -124,15 +125,17 @@ class Store:
 
     def put_namespace(self, namespace: Namespace) -> None:
         """Adds or replaces a namespace."""
-        self._db.execute(
-            "INSERT INTO namespaces VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE SET "
-            "labels = excluded.labels, annotations = excluded.annotations",
-            (namespace.name, _json(namespace.labels), _json(namespace.annotations)),
-        )
+        with self._durable():
+            self._db.execute(
+                "INSERT INTO namespaces VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE SET "
+                "labels = excluded.labels, annotations = excluded.annotations",
+                (namespace.name, _json(namespace.labels), _json(namespace.annotations)),
+            )
 
     def delete_namespace(self, name: str) -> None:
         """Removes an empty namespace."""
-        self._db.execute("DELETE FROM namespaces WHERE name = ?", (name,))
+        with self._durable():
+            self._db.execute("DELETE FROM namespaces WHERE name = ?", (name,))
 
     # Functions.
 
@@ -147,22 +150,23 @@ class Store:
     def put_function(self, row: FunctionRow) -> None:
         """Adds or replaces a function."""
         deployment = row.deployment
-        self._db.execute(
-            "INSERT INTO functions VALUES (?, ?, ?, ?, ?, ?, ?, ?) "
-            "ON CONFLICT (namespace, name) DO UPDATE SET generation = excluded.generation, "
-            "replicas = excluded.replicas, deployment = excluded.deployment, "
-            "image = excluded.image, watchdog = excluded.watchdog",
-            (
-                deployment.namespace,
-                deployment.name,
-                row.generation,
-                row.replicas,
-                row.created_at_ns,
-                msgspec.json.encode(deployment),
-                msgspec.json.encode(row.image, enc_hook=str),
-                row.watchdog,
-            ),
-        )
+        with self._durable():
+            self._db.execute(
+                "INSERT INTO functions VALUES (?, ?, ?, ?, ?, ?, ?, ?) "
+                "ON CONFLICT (namespace, name) DO UPDATE SET generation = excluded.generation, "
+                "replicas = excluded.replicas, deployment = excluded.deployment, "
+                "image = excluded.image, watchdog = excluded.watchdog",
+                (
+                    deployment.namespace,
+                    deployment.name,
+                    row.generation,
+                    row.replicas,
+                    row.created_at_ns,
+                    msgspec.json.encode(deployment),
+                    msgspec.json.encode(row.image, enc_hook=str),
+                    row.watchdog,
+                ),
+            )
 
     def set_replicas(self, namespace: str, name: str, replicas: int) -> None:
         """Sets the wanted replicas of a function."""
@@ -173,9 +177,10 @@ class Store:
 
     def delete_function(self, namespace: str, name: str) -> None:
         """Removes a function; its leases stay until their sandboxes are gone."""
-        self._db.execute(
-            "DELETE FROM functions WHERE namespace = ? AND name = ?", (namespace, name)
-        )
+        with self._durable():
+            self._db.execute(
+                "DELETE FROM functions WHERE namespace = ? AND name = ?", (namespace, name)
+            )
 
     # Leases.
 
@@ -235,6 +240,15 @@ class Store:
                 self._db.execute(f"PRAGMA user_version = {step}")
         if self.namespace(DEFAULT_NAMESPACE) is None:
             self.put_namespace(Namespace(DEFAULT_NAMESPACE))
+
+    @contextmanager
+    def _durable(self) -> Iterator[None]:
+        """Writes that must survive a power cut: the answer to a caller rests on them."""
+        self._db.execute("PRAGMA synchronous = FULL")
+        try:
+            yield
+        finally:
+            self._db.execute("PRAGMA synchronous = NORMAL")
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

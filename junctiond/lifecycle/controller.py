@@ -95,6 +95,10 @@ class FunctionController:
         self.desired = Desired(replicas, current.number if current else 0)
         self.observed = observed
         self.restarts = 0
+        self.deleted = False
+        """Retired for good, and not only because the daemon stops."""
+        self.sandboxes = {one.sandbox for one in observed.replicas}
+        """Every sandbox it ever had, for their logs."""
         self._around = around
         self.policy = policy
         self._trial: _Trial | None = None
@@ -291,6 +295,7 @@ class FunctionController:
             self.post(Refused(number, error.message))
             return
         self._launching[number] = lease.sandbox
+        self.sandboxes.add(lease.sandbox)
         self._listening[lease.sandbox] = asyncio.Event()
         self.post(Launched(lease.sandbox, number))
         logger.info("sandbox launched", extra={"fields": {"sandbox": lease.sandbox}})
