@@ -357,15 +357,17 @@ fn requests_of_interfaces_and_terminals() {
 
 #[test]
 fn notifications_are_exactly_the_rows_of_the_contract() {
+    // Its row only says that it is never notified.
     let rows: Vec<_> = super::notify::rows()
         .into_iter()
         .map(|(number, _)| number)
+        .filter(|number| *number != libc::SYS_socketpair)
         .collect();
     for (number, rule) in policy::rules() {
         let notifies = format!("{rule:?}").contains("Notify");
         assert_eq!(
             notifies,
-            rows.contains(&libc::c_long::from(number)) && number != 53,
+            rows.contains(&libc::c_long::from(number)),
             "call {number}"
         );
     }
