@@ -336,21 +336,33 @@ class FunctionController:
         """Posts `Answering` once the sandbox accepts connections, and answers its ready path where it has one."""
         lease = self._around.workshop.lease(sandbox)
         heard = self._listening[sandbox]
-        generation = self._generation(lease.generation) if lease else None
+        if lease is None:
+            return
+        generation = self._generation(lease.generation)
         path = generation.plan.ready_path if generation else None
-        port = lease.port if lease else 0
+        async with asyncio.TaskGroup() as group:
+            probing = group.create_task(self._probe(sandbox, lease.port, path, heard))
+            # Whichever says so first: the event is the exact moment, the probe survives a lost event.
+            hearing = group.create_task(heard.wait())
+            both: set[asyncio.Task[Any]] = {probing} if path else {probing, hearing}
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+            probing.cancel()
+            hearing.cancel()
+        self.post(Answering(sandbox))
+
+    async def _probe(
+        self, sandbox: str, port: int, path: str | None, heard: asyncio.Event
+    ) -> None:
+        """Asks the data plane until it says that the replica answers."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(POLL_S):
+                await heard.wait()
         while True:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(POLL_S):
-                    await heard.wait()
-            if heard.is_set() and path is None:
-                break
             try:
                 await self._around.dataplane.probe(sandbox, port, path, PROBE_MS_MAX)
-                break
+                return
             except (DataplaneError, DataplaneLost):
-                await asyncio.sleep(POLL_S if heard.is_set() else 0)
-        self.post(Answering(sandbox))
+                await asyncio.sleep(POLL_S)
 
     async def _drain(self, sandbox: str) -> None:
         timeout_ms = self.policy.drain_timeout_ns // 1_000_000
