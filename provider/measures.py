@@ -139,13 +139,9 @@ def gateway_families(
 
 
 def buckets(duration: Duration) -> list[tuple[str, float]]:
-    """Pairs of bound and cumulative count, the last one `+Inf`."""
+    """Pairs of bound, written as Go writes it (`5`, not `5.0`), and cumulative count; the last is `+Inf`."""
     pairs = [
-        (_bound(bound), float(count))
+        (f"{bound:g}", float(count))
         for bound, count in zip(duration.bounds_s, duration.counts, strict=False)
     ]
     return [*pairs, ("+Inf", float(duration.counts[-1]) if duration.counts else 0.0)]
-
-
-def _bound(value: float) -> str:
-    return f"{value:g}" if value != int(value) else f"{value:.1f}"

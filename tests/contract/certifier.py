@@ -3,9 +3,8 @@
     python -m tests.contract.certifier --gateway http://127.0.0.1:8080 --password-file FILE --image REGISTRY/fn/aes:latest
 
 Every case is a function over a `Target` and leaves nothing behind. Cases that invoke need a real data
-plane; cases that look at what a function saw need an image that prints its environment (`--env-image`: a
-fork-per-request function running `env`) or answers with a secret's file (`--secret-image`: it prints
-`/var/openfaas/secrets/$SECRET_NAME`). What cannot run says `skipped` and why.
+plane; cases that look at what a function sees need an image with a watchdog that forks a process for each
+request (`--fork-image`): they run `env` and `cat` in it. What cannot run says `skipped` and why.
 Source: the cases of contracts section 6, restated; deployments are compared as strictly as there.
 """
 
@@ -259,8 +258,9 @@ def certify_invoke_unknown(target: Target) -> None:
 
 @case
 def certify_invoke(target: Target) -> None:
-    image = target.needs("env_image")
-    with target.deployed(image=image, envVars={"custom_env": "custom_value"}) as name:
+    environment = {"custom_env": "custom_value"}
+    image = target.needs("fork_image")
+    with target.deployed(image=image, envProcess="env", envVars=environment) as name:
         path = f"/function/{name}.{target.namespace}?testing=1"
         for verb in ("GET", "POST", "PUT", "PATCH", "DELETE"):
             answer = target.until(200, verb, path, anonymous=True, content=b"x")
@@ -300,14 +300,14 @@ def certify_scale_from_zero(target: Target) -> None:
 
 @case
 def certify_secret_in_function(target: Target) -> None:
-    image = target.needs("secret_image")
+    image = target.needs("fork_image")
     name = f"certify-{uuid.uuid4().hex[:8]}"
     value = bytes(range(256))
     document = {"name": name, "rawValue": base64.b64encode(value).decode()}
     assert target.call("POST", "/system/secrets", document).status_code in WRITTEN
     try:
-        environment = {"SECRET_NAME": name}
-        with target.deployed(image=image, secrets=[name], envVars=environment) as function:
+        process = f"cat /var/openfaas/secrets/{name}"
+        with target.deployed(image=image, secrets=[name], envProcess=process) as function:
             path = f"/function/{function}"
             assert target.until(200, "POST", path, anonymous=True).content == value
     finally:
@@ -321,13 +321,10 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--user", default="admin")
     parser.add_argument("--password-file", type=Path, required=True)
     parser.add_argument("--image", required=True, help="any function image")
-    parser.add_argument("--env-image", default="", help="a function that prints its environment")
-    parser.add_argument("--secret-image", default="", help="a function that prints a secret's file")
+    parser.add_argument("--fork-image", default="", help="a function that forks per request")
     given = parser.parse_args(arguments)
     password = given.password_file.read_text().strip()
-    target = Target(
-        given.gateway, given.user, password, given.image, given.env_image, given.secret_image
-    )
+    target = Target(given.gateway, given.user, password, given.image, given.fork_image)
     failed = 0
     for function in CASES:
         verdict = run(function, target)

@@ -28,8 +28,7 @@ class Target:
     user: str
     password: str
     image: str
-    env_image: str = ""
-    secret_image: str = ""
+    fork_image: str = ""
     namespace: str = "openfaas-fn"
     invokes: bool = True
     wait_s: float = ATTEMPT_WAIT_S

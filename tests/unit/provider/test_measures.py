@@ -6,9 +6,9 @@ from provider.measures import Duration, RequestMeasures, buckets, exposition
 
 def test_buckets_with_and_without_the_last_one() -> None:
     with_last = Duration([0.005, 1, 10], [1, 2, 3, 4], 5.0)
-    assert buckets(with_last) == [("0.005", 1), ("1.0", 2), ("10.0", 3), ("+Inf", 4)]
+    assert buckets(with_last) == [("0.005", 1), ("1", 2), ("10", 3), ("+Inf", 4)]
     without = Duration([0.005, 10], [1, 3], 5.0)
-    assert buckets(without) == [("0.005", 1), ("10.0", 3), ("+Inf", 3)]
+    assert buckets(without) == [("0.005", 1), ("10", 3), ("+Inf", 3)]
     assert buckets(Duration()) == [("+Inf", 0)]
 
 
