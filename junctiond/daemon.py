@@ -42,7 +42,7 @@ from junctiond.sandbox.base import Launcher
 from junctiond.sandbox.launcher import ProcessLauncher
 from junctiond.sandbox.spec import GATEWAY_NAMES
 from junctiond.secrets import SecretFiles
-from junctiond.settings import Settings, SettingsError, split_address
+from junctiond.settings import Settings, SettingsError
 from junctiond.store import Store, StoreError
 from junctiond.supervisor import Supervisor, child_environment, provider_command
 

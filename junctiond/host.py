@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import replace
 
 import msgspec
@@ -182,7 +182,7 @@ class Host:
             if all_namespaces or one.key[0] == namespace
         ]
 
-    async def watch(self) -> AsyncIterator[FunctionEvent]:
+    async def watch(self) -> AsyncGenerator[FunctionEvent, None]:
         """See `HostApi`."""
         watcher = self._registry.watch()
         try:
@@ -202,7 +202,7 @@ class Host:
         except (DataplaneLost, DataplaneError):
             return HostStats('{"functions":[],"sandboxes":[],"workers":[]}', sandboxes)
 
-    async def logs(self, query: LogQuery) -> AsyncIterator[LogRecord]:
+    async def logs(self, query: LogQuery) -> AsyncGenerator[LogRecord, None]:
         """See `HostApi`."""
         self._check_names(query.name, query.namespace)
         controller = self._require(query.name, query.namespace)

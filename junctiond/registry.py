@@ -76,6 +76,7 @@ class FunctionRegistry:
         self._tasks: set[asyncio.Task[None]] = set()
         self._functions: dict[Key, FunctionController] = {}
         self._retiring: set[FunctionController] = set()
+        self._one_finished = asyncio.Event()
         self._watchers: set[Watcher] = set()
         self._seen: dict[Key, Function] = {}
 
@@ -151,7 +152,8 @@ class FunctionRegistry:
         for controller in list(self._functions.values()):
             self.retire(controller, deleted=False)
         while self._retiring:
-            await asyncio.sleep(0.01)
+            self._one_finished.clear()
+            await self._one_finished.wait()
 
     def abandon(self) -> None:
         """Lets go of everything without touching it: the next daemon takes over."""
@@ -215,6 +217,7 @@ class FunctionRegistry:
 
     def _finished(self, controller: FunctionController) -> None:
         self._retiring.discard(controller)
+        self._one_finished.set()
         if self._functions.get(controller.key) is controller:
             del self._functions[controller.key]
         if not controller.deleted:

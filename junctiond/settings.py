@@ -93,34 +93,42 @@ class Settings:
 
     @property
     def database(self) -> Path:
+        """The state database."""
         return self.state_dir / "junctiond.db"
 
     @property
     def function_secrets_dir(self) -> Path:
+        """Files of the functions' secrets."""
         return self.state_dir / "function-secrets"
 
     @property
     def logs_dir(self) -> Path:
+        """Logs of functions and of jnetd."""
         return self.state_dir / "logs"
 
     @property
     def sandboxes_dir(self) -> Path:
+        """One run directory per sandbox."""
         return self.run_dir / "sandboxes"
 
     @property
     def host_socket(self) -> Path:
+        """The host API."""
         return self.run_dir / "host.sock"
 
     @property
     def control_socket(self) -> Path:
+        """jnetd's control socket."""
         return self.run_dir / "control.sock"
 
     @property
     def attach_socket(self) -> Path:
+        """Where keepers hand sandboxes to jnetd."""
         return self.run_dir / "attach.sock"
 
     @property
     def provider_socket(self) -> Path:
+        """The provider, behind jnetd."""
         return self.run_dir / "provider.sock"
 
     def binary(self, name: str) -> Path:

@@ -7,7 +7,7 @@ Streams (`watch`, `logs`) end when the caller leaves the `async for`; close them
 `contextlib.aclosing`, so that the call on the daemon's side ends too.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -111,14 +111,14 @@ class HostClient:
         reply = await self._query("List", request)
         return [codec.decode_function(one) for one in reply.functions]
 
-    async def watch(self) -> AsyncIterator[FunctionEvent]:
+    async def watch(self) -> AsyncGenerator[FunctionEvent, None]:
         async for message in self._messages("Watch", pb.WatchRequest()):
             yield codec.decode_event(message)
 
     async def stats(self) -> HostStats:
         return codec.decode_stats(await self._query("Stats", pb.StatsRequest()))
 
-    async def logs(self, query: LogQuery) -> AsyncIterator[LogRecord]:
+    async def logs(self, query: LogQuery) -> AsyncGenerator[LogRecord, None]:
         async for message in self._messages("Logs", codec.encode_log_query(query)):
             yield codec.decode_log_record(message)
 
@@ -178,7 +178,7 @@ class HostClient:
             call.cancel()
 
     def _host_error(self, error: grpc.aio.AioRpcError) -> HostError:
-        metadata = {key: value for key, value in error.trailing_metadata() or ()}
+        metadata = dict(error.trailing_metadata() or ())
         message = error.details() or error.code().name
         try:
             reason = Reason(str(metadata[REASON_KEY]))

@@ -350,9 +350,7 @@ class FunctionController:
             hearing.cancel()
         self.post(Answering(sandbox))
 
-    async def _probe(
-        self, sandbox: str, port: int, path: str | None, heard: asyncio.Event
-    ) -> None:
+    async def _probe(self, sandbox: str, port: int, path: str | None, heard: asyncio.Event) -> None:
         """Asks the data plane until it says that the replica answers."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(POLL_S):

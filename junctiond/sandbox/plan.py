@@ -32,7 +32,7 @@ PATH_DEFAULT = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 EXEC_TIMEOUT_DEFAULT_NS = 30_000_000_000
 _MS = 1_000_000
 _WATCHDOGS = frozenset({"fwatchdog", "of-watchdog"})
-_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1", "0.0.0.0"})  # noqa: S104 - compared, never bound
+_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1", "0.0.0.0"})
 
 
 class Watchdog(Enum):

@@ -8,7 +8,7 @@ function say something, `kill_replicas` to take the replicas of a function away.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -125,7 +125,7 @@ class FakeHost:
         keys = sorted(key for key in self._functions if wanted in (None, key[0]))
         return [self._functions[key] for key in keys]
 
-    async def watch(self) -> AsyncIterator[FunctionEvent]:
+    async def watch(self) -> AsyncGenerator[FunctionEvent, None]:
         queue: asyncio.Queue[FunctionEvent] = asyncio.Queue()
         self._watchers.append(queue)
         try:
@@ -140,7 +140,7 @@ class FakeHost:
         self._maybe_fail()
         return HostStats(self.dataplane_json, tuple(await self.list_sandboxes()))
 
-    async def logs(self, query: LogQuery) -> AsyncIterator[LogRecord]:
+    async def logs(self, query: LogQuery) -> AsyncGenerator[LogRecord, None]:
         self._maybe_fail()
         key = (query.namespace, query.name)
         self._require(query.name, query.namespace)

@@ -88,7 +88,7 @@ async def test_no_daemon_is_host_unavailable(tmp_path: Path) -> None:
 
 
 async def test_watch_begins_with_what_is_there(pair: tuple[FakeHost, HostClient]) -> None:
-    host, client = pair
+    _, client = pair
     await client.create(Deployment("one", "image"))
     async with aclosing(client.watch()) as events:
         first = await anext(events)

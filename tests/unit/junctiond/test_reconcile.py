@@ -364,9 +364,9 @@ TestLifecycle = Lifecycle.TestCase
 TestLifecycle.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
 
 
-def drain_first(*given) -> Step:
+def drain_first(desired: Desired, observed: Observed, now_ns: int, policy: Policy) -> Step:
     """A broken decision: replicas drain while the routes still lead to them."""
-    step = reconcile(*given)
+    step = reconcile(desired, observed, now_ns, policy)
     drains = [one for one in step.actions if isinstance(one, Drain)]
     return replace(step, actions=(*drains, *(one for one in step.actions if one not in drains)))
 

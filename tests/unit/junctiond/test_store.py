@@ -89,7 +89,7 @@ def test_secrets_are_files_of_root(tmp_path: Path):
 @pytest.mark.parametrize(("namespace", "name"), [("dev", "../x"), ("..", "key"), ("a/b", "key")])
 def test_no_name_leads_out_of_the_directory(tmp_path: Path, namespace, name):
     secrets = SecretFiles(tmp_path / "secrets")
-    for call in (secrets.delete, secrets.find, lambda *where: secrets.put(*where, b"")):
+    for call in (secrets.delete, secrets.find, lambda space, key: secrets.put(space, key, b"")):
         with pytest.raises(HostError):
             call(namespace, name)
     assert not (tmp_path / "secrets").exists()
