@@ -84,14 +84,16 @@ impl Worker {
         };
         if self.io.poll.remove(&listener.socket).is_ok() {
             listener.paused_until_ns = Some(until_ns);
+            self.doors_paused = true;
         }
     }
 
     /// Opens paused doors again where that is possible now.
     pub fn resume_listeners(&mut self) {
-        if self.downs.len() >= self.shared.limits.connections_max {
+        if !self.doors_paused || self.downs.len() >= self.shared.limits.connections_max {
             return;
         }
+        self.doors_paused = false;
         for key in self.listeners.keys() {
             let Some(listener) = self.listeners.get_mut(key) else {
                 continue;
@@ -100,23 +102,24 @@ impl Worker {
                 continue;
             };
             if until_ns != u64::MAX && until_ns > self.io.now_ns {
+                self.doors_paused = true;
                 continue;
             }
-            if self
-                .io
-                .poll
-                .add_listener(&listener.socket, Token::Listener(key))
-                .is_ok()
-            {
+            let token = Token::Listener(key);
+            if self.io.poll.add_listener(&listener.socket, token).is_ok() {
                 listener.paused_until_ns = None;
             } else {
                 listener.paused_until_ns = Some(self.io.now_ns + PAUSE_NS);
+                self.doors_paused = true;
             }
         }
     }
 
     /// When a paused door is to be opened.
     pub fn listeners_again_ns(&self) -> Option<u64> {
+        if !self.doors_paused {
+            return None;
+        }
         let keys = self.listeners.keys();
         let paused = keys
             .iter()

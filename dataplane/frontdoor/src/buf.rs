@@ -7,7 +7,7 @@ const SMALL_BYTES: usize = 16 << 10;
 const KEPT_BYTES_MAX: usize = 64 << 10;
 
 /// Most buffers kept for the next user.
-const KEPT_MAX: usize = 256;
+const KEPT_MAX: usize = 64;
 
 /// Memory for buffers, of one worker.
 #[derive(Default)]

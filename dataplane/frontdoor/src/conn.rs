@@ -18,6 +18,9 @@ pub const READ_BYTES: usize = 64 << 10;
 /// Read at a time at first; a connection that fills it gets [`READ_BYTES`].
 const FIRST_READ_BYTES: usize = 8 << 10;
 
+/// A write never waits, whatever the descriptor was set to by whom it came from, and never raises a signal.
+const NOW: SendFlags = SendFlags::DONTWAIT.union(SendFlags::NOSIGNAL);
+
 /// What a worker lends to its connections.
 pub struct Io {
     pub poll: Poll,
@@ -106,7 +109,7 @@ impl Conn {
         };
         let back = self.received.back_with_room(room, &mut io.pool);
         let asked = back.capacity() - back.len();
-        match recv(&self.fd, spare_capacity(back), RecvFlags::empty()) {
+        match recv(&self.fd, spare_capacity(back), RecvFlags::DONTWAIT) {
             Ok((0, _)) => {
                 self.ended = true;
                 self.readable = false;
@@ -140,7 +143,7 @@ impl Conn {
         let mut sent = 0;
         while self.writable && !self.broken && !self.unsent.is_empty() {
             let length = self.unsent.len();
-            match send(&self.fd, self.unsent.pending(), SendFlags::NOSIGNAL) {
+            match send(&self.fd, self.unsent.pending(), NOW) {
                 Ok(count) => {
                     sent += count;
                     if keep {

@@ -1,31 +1,21 @@
 //! Gives requests to replicas or to the provider, or lets them wait.
 
 use std::io;
-use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::atomic::Ordering::SeqCst;
 use std::sync::Arc;
 
-use crate::config::ns;
 use crate::deadlines::Deadline;
 use crate::down::Phase;
 use crate::mailbox::Command;
 use crate::pick::{pick, Pick};
-use crate::queue::Queue;
 use crate::reply;
 use crate::slab::Key;
 use crate::table::{Function, Replica};
-use crate::worker::{Flow, Worker};
-
-/// Requests taken from one queue before others have their turn.
-const BURST: usize = 64;
-
-/// When a queue is looked at again although nothing happened: replicas that could not be connected to may
-/// take connections now, and a control plane that was away may have missed that one is wanted.
-const UNREACHABLE_AGAIN_NS: u64 = 5_000_000;
-const NOBODY_AGAIN_NS: u64 = 1_000_000_000;
+use crate::worker::Worker;
 
 /// Why a request cannot be served at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Why {
+pub enum Why {
     Busy,
     Unreachable,
     Nobody,
@@ -34,7 +24,8 @@ enum Why {
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 impl Worker {
-    fn waiting_bit(&self) -> u64 {
+    /// This worker in the words of those that have waiting requests.
+    pub fn waiting_bit(&self) -> u64 {
         1 << self.index
     }
 
@@ -59,7 +50,11 @@ impl Worker {
     }
 
     /// A place on a replica and a connection to it.
-    fn acquire(&mut self, function: &Function, limited: bool) -> Result<(Arc<Replica>, Key), Why> {
+    pub fn acquire(
+        &mut self,
+        function: &Function,
+        limited: bool,
+    ) -> Result<(Arc<Replica>, Key), Why> {
         let limit = if limited {
             function.settings.replica_inflight_max
         } else {
@@ -98,15 +93,19 @@ impl Worker {
             }
         }
         let waiting = function.state.waiting.load(SeqCst);
-        if waiting & self.waiting_bit() != 0 {
+        if waiting == 0 {
+            return;
+        }
+        let next = next_worker(waiting, self.index);
+        if next == self.index {
             self.ripe.push(function.state.id);
-        } else if waiting != 0 {
-            self.shared.mailboxes[waiting.trailing_zeros() as usize].send(Command::RunQueues);
+        } else {
+            self.shared.mailboxes[next].send(Command::RunQueues);
         }
     }
 
     /// Gives a request its connection. Without a replica it is the provider's.
-    fn start(&mut self, key: Key, replica: Option<Arc<Replica>>, up_key: Key) {
+    pub fn start(&mut self, key: Key, replica: Option<Arc<Replica>>, up_key: Key) {
         let (Some(down), Some(up)) = (self.downs.get_mut(key), self.ups.get_mut(up_key)) else {
             return;
         };
@@ -200,110 +199,28 @@ impl Worker {
         };
         self.answer(key, &reply);
     }
+}
 
-    fn wait(&mut self, key: Key, function: &Arc<Function>, why: Why) {
-        let settings = &function.settings;
-        if why == Why::Nobody && !settings.scale_from_zero {
-            return self.answer(key, &reply::no_replica(&function.name));
-        }
-        let state = &function.state;
-        if state.queued.fetch_add(1, Relaxed) >= settings.queue_max {
-            state.queued.fetch_sub(1, Relaxed);
-            state.shards[self.index].rejected.add(1);
-            return self.answer(key, &reply::queue_full(function));
-        }
-        let Some(down) = self.downs.get_mut(key) else {
-            return;
-        };
-        let mut wait_ns = settings.queue_timeout_ms.saturating_mul(1_000_000);
-        if why == Why::Unreachable {
-            wait_ns = wait_ns.min(ns(self.shared.timeouts.unreachable));
-        }
-        self.next_ticket += 1;
-        down.phase = Phase::Waiting;
-        down.exchange.ticket = Some(self.next_ticket);
-        down.deadlines
-            .set(Deadline::Queue, self.io.now_ns.saturating_add(wait_ns));
-        let queue = self
-            .queues
-            .entry(state.id)
-            .or_insert_with(|| Queue::new(Arc::clone(function)));
-        queue.push(self.next_ticket, key);
-        state.waiting.fetch_or(self.waiting_bit(), SeqCst);
-        // A place that became free before the bit was set was told to nobody.
-        self.ripe.push(state.id);
-    }
+/// The worker after `own` that has its bit set, around the end and to `own` itself at last: a place that
+/// became free goes around, else a worker with many waiting requests would keep the others out.
+fn next_worker(waiting: u64, own: usize) -> usize {
+    let bits = u64::BITS as usize;
+    let shift = u32::try_from((own + 1) % bits).unwrap_or(0);
+    let distance = waiting.rotate_right(shift).trailing_zeros() as usize;
+    (own + 1 + distance) % bits
+}
 
-    /// Serves those that wait for a function, as far as there are places.
-    pub fn run_queue(&mut self, id: u64) {
-        for _ in 0..BURST {
-            let Some(queue) = self.queues.get(&id) else {
-                return;
-            };
-            let Some(key) = queue.first() else { return };
-            let known = Arc::clone(&queue.function);
-            let Some(current) = self.routes.load().current(&known).cloned() else {
-                self.leave_queue(key);
-                self.answer(key, &reply::unknown_function(&known.name, &known.namespace));
-                self.drive(key);
-                continue;
-            };
-            match self.acquire(&current, true) {
-                Ok((replica, up)) => {
-                    self.leave_queue(key);
-                    if let Some(down) = self.downs.get_mut(key) {
-                        down.exchange.function = Some(current);
-                    }
-                    self.start(key, Some(replica), up);
-                    self.drive(key);
-                }
-                Err(why) => return self.still_waiting(&current, why),
-            }
-        }
-        self.ripe.push(id);
-    }
+#[cfg(test)]
+mod tests {
+    use super::next_worker;
 
-    fn still_waiting(&mut self, function: &Function, why: Why) {
-        let again_ns = match why {
-            // A place that becomes free is told.
-            Why::Busy => return,
-            Why::Unreachable => UNREACHABLE_AGAIN_NS,
-            Why::Nobody => NOBODY_AGAIN_NS,
-        };
-        let at_ns = self.io.now_ns + again_ns;
-        self.queues_again_ns = Some(self.queues_again_ns.map_or(at_ns, |known| known.min(at_ns)));
-        if function.state.may_want(self.io.now_ns) {
-            self.shared
-                .events
-                .wanted(&function.name, &function.namespace);
-        }
-    }
-
-    /// Takes a request out of its queue, if it is in one.
-    pub fn leave_queue(&mut self, key: Key) {
-        let Some(down) = self.downs.get_mut(key) else {
-            return;
-        };
-        let (Some(ticket), Some(function)) = (down.exchange.ticket.take(), &down.exchange.function)
-        else {
-            return;
-        };
-        let state = Arc::clone(&function.state);
-        let Some(queue) = self.queues.get_mut(&state.id) else {
-            return;
-        };
-        if queue.remove(ticket) {
-            state.queued.fetch_sub(1, Relaxed);
-        }
-        if queue.is_empty() {
-            self.queues.remove(&state.id);
-            state.waiting.fetch_and(!self.waiting_bit(), SeqCst);
-        }
-    }
-
-    /// A waiting request needs nothing until a replica is free.
-    pub fn step_waiting(&mut self, key: Key) -> Flow {
-        self.watch_half_closed(key);
-        Flow::Wait
+    #[test]
+    fn free_places_go_around() {
+        assert_eq!(next_worker(0b0001, 0), 0);
+        assert_eq!(next_worker(0b0101, 0), 2);
+        assert_eq!(next_worker(0b0101, 2), 0);
+        assert_eq!(next_worker(0b0101, 1), 2);
+        assert_eq!(next_worker(1 << 63, 63), 63);
+        assert_eq!(next_worker(1 << 63 | 1, 63), 0);
     }
 }

@@ -11,7 +11,10 @@ use crate::reply;
 use crate::slab::Key;
 use crate::stats::CLIENT_GONE;
 use crate::steps::DROPPED_BYTES_MAX;
+use crate::table::{Function, Replica};
 use crate::worker::Worker;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::Arc;
 
 impl Worker {
     /// The response is complete.
@@ -197,7 +200,7 @@ impl Worker {
                 Some(function) if function.replicas.is_empty() => {
                     self.answer(key, &reply::no_replica(&function.name));
                 }
-                Some(function) => self.answer(key, &self.queue_timeout(&function)),
+                Some(function) => self.answer(key, &queue_timeout(&function)),
                 None => self.cut(key),
             },
             Deadline::Idle | Deadline::Close => {
@@ -210,19 +213,13 @@ impl Worker {
         }
         self.drive(key);
     }
+}
 
-    /// What a request gets that waited too long for replicas which are there.
-    fn queue_timeout(&self, function: &crate::table::Function) -> Reply {
-        let now_ns = self.io.now_ns;
-        let unreachable = |replica: &std::sync::Arc<crate::table::Replica>| {
-            replica
-                .down_until_ns
-                .load(std::sync::atomic::Ordering::Relaxed)
-                > now_ns
-        };
-        if function.replicas.iter().all(unreachable) {
-            return reply::function_gone(&function.name);
-        }
-        reply::no_replica(&function.name)
+/// What a request gets that waited too long for replicas which are there.
+fn queue_timeout(function: &Function) -> Reply {
+    let unreachable = |replica: &Arc<Replica>| replica.failures.load(Relaxed) > 0;
+    if function.replicas.iter().all(unreachable) {
+        return reply::function_gone(&function.name);
     }
+    reply::no_replica(&function.name)
 }

@@ -57,6 +57,10 @@ impl Worker {
             }
         }
         down.deadlines.clear(Deadline::Write);
+        if self.stopping.is_some() && down.conn.received.is_empty() {
+            self.close_down(key);
+            return Flow::Gone;
+        }
         if down.conn.received.is_empty() || !down.scan.is_at_start() {
             match down.conn.fill(&mut self.io) {
                 Ok(0) if !down.conn.ended => {

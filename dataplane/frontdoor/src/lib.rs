@@ -36,7 +36,9 @@ mod steps;
 mod table;
 mod timers;
 mod tunnel;
+mod turn;
 mod up;
+mod waiting;
 mod watchdog;
 mod worker;
 

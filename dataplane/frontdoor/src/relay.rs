@@ -21,7 +21,7 @@ pub enum Outcome {
     Waits,
     /// There is more to do, but others are due.
     GoesOn,
-    /// The response is complete; its last bytes may still wait for the client.
+    /// The response is complete; its last bytes wait to be sent to the client.
     Done,
     /// Both sides agreed to change the protocol.
     Upgraded,
@@ -260,7 +260,8 @@ impl Relay<'_> {
             }
         }
         if exchange.response_body.is_done() {
-            self.flush_client()?;
+            // The last bytes are sent after the replica's place is given back: a client that has them may
+            // count on a free place.
             return Err(Outcome::Done);
         }
         Ok(())

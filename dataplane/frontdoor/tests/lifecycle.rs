@@ -407,3 +407,25 @@ fn accepted_connections_do_not_wait_to_fill_packets() {
     assert!(accepted.nodelay().unwrap());
     drop(client);
 }
+
+#[test]
+fn an_idle_front_door_sleeps() {
+    let world = World::with(|config| config.workers = 2);
+    let _server = world.serve("a", named("a"));
+    world.put("f", &["a"], FunctionSettings::default());
+    let mut client = world.connect();
+    assert_eq!(client.get("/function/f").text(), "a");
+    std::thread::sleep(Duration::from_millis(50));
+    let wakeups = || {
+        world
+            .front
+            .stats()
+            .workers
+            .iter()
+            .map(|worker| worker.wakeups)
+            .sum::<u64>()
+    };
+    let before = wakeups();
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(wakeups(), before);
+}

@@ -16,6 +16,7 @@
 
 mod body;
 mod chunked;
+mod connection;
 mod emit;
 mod error;
 mod field;

@@ -1,4 +1,5 @@
 use super::*;
+use crate::connection::LISTED_MAX;
 use crate::{header_space, HeadScan, Limits};
 
 /// Finds the head whole and byte by byte, which must agree, then reads it.

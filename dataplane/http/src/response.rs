@@ -2,10 +2,11 @@
 
 use httparse::{Header, Status};
 
+use crate::connection::{forwarded, ConnectionOptions, Headers};
 use crate::error::HttpError;
 use crate::field::Field;
 use crate::framing::{Framing, LengthFields};
-use crate::request::{forwarded, refusal, ConnectionOptions, Headers, Version};
+use crate::request::{refusal, Version};
 use crate::{HeaderSpace, HEADERS_MAX};
 
 /// A response head as a view over the bytes it came in, with what a proxy must know.

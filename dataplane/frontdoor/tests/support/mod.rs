@@ -73,6 +73,7 @@ impl World {
             version: "0.test".into(),
             ..Config::default()
         };
+        config.timeouts.shutdown = Duration::from_secs(1);
         change(&mut config);
         let front = FrontDoor::start(config, dialer.clone(), heard.clone()).unwrap();
         Self {
