@@ -1,10 +1,12 @@
 """One instance for all tests that leave it as they found it, the real faas-cli, and functions on demand."""
 
+import json
 import os
 import platform
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -35,6 +37,30 @@ def faas(instance: Instance, tmp_path_factory: pytest.TempPathFactory) -> FaasCl
     cli = FaasCli(instance.url, tmp_path_factory.mktemp("faas-cli"))
     cli.login(instance.password)
     return cli
+
+
+@pytest.fixture(scope="session")
+def sdk(instance: Instance, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
+    """Runs one command of `sdk/` and returns its JSON answer."""
+    program = tmp_path_factory.mktemp("sdk") / "sdk"
+    environment = os.environ | {"CGO_ENABLED": "0"}
+    folder = Path(__file__).parent / "sdk"
+    subprocess.run(
+        ["go", "build", "-o", str(program), "."], cwd=folder, env=environment, check=True
+    )
+
+    def command(*words: str) -> Any:
+        done = subprocess.run(
+            [str(program), *words],
+            env={"OPENFAAS_URL": instance.url, "PASSWORD": instance.password},
+            stdout=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, f"sdk {' '.join(words)}: {done.stdout}"
+        return json.loads(done.stdout)
+
+    return command
 
 
 @pytest.fixture(scope="session")

@@ -36,7 +36,7 @@ class FaasCli:
             timeout=timeout_s,
             check=False,
         )
-        return Outcome(done.returncode, done.stdout.decode())
+        return Outcome(done.returncode, done.stdout.decode(errors="replace"))
 
     def ok(self, *words: str, stdin: str = "") -> str:
         """Runs a command that must succeed and returns what it printed."""
