@@ -120,6 +120,9 @@ class ProcessLauncher:
         """Stops watching; the sandboxes run on."""
         for running in self._running.values():
             self._unwatch(running)
+            if running.child is not None:
+                # Given away on purpose: init reaps it. Otherwise Popen warns about a child that still runs.
+                running.child.returncode = 0
         self._running.clear()
 
     def _clean(self, sandbox: str, folder: Path) -> None:
