@@ -126,8 +126,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn marks_survive(flags in any::<[bool; 5]>(), port in any::<u16>(), place in 0..4) {
-            let place = [Place::Any, Place::Loopback, Place::Own, Place::Other][place as usize];
+        fn marks_survive(flags in any::<[bool; 5]>(), port in any::<u16>(), place in 0_usize..4) {
+            let place = [Place::Any, Place::Loopback, Place::Own, Place::Other][place];
             let [v6, datagram, v6_only, reuse_port, bound] = flags;
             let bound = bound.then_some((port, place));
             let mark = Mark { v6, datagram, v6_only, reuse_port, bound };

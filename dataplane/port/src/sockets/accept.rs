@@ -51,10 +51,13 @@ impl Sandbox {
         };
         match taken {
             Ok(connection) => self.hand_over(call, &listener, room, connection),
-            Err(Errno::AGAIN) if !listener.is_non_blocking()? => Ok(Outcome::Park(Wait::Accept {
-                listener: listener.fd,
-                deadline,
-            })),
+            Err(Errno::AGAIN) if !listener.is_non_blocking()? => {
+                if socket::int_option(listener.fd.as_fd(), libc::SO_ACCEPTCONN)? == 0 {
+                    return Err(Errno::INVAL);
+                }
+                let listener = listener.fd;
+                Ok(Outcome::Park(Wait::Accept { listener, deadline }))
+            }
             Err(error) => Err(error),
         }
     }

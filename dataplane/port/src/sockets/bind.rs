@@ -43,7 +43,11 @@ impl Sandbox {
         // A socket without a mark was accepted and is bound as such.
         let mark = subject.mark.ok_or(Errno::INVAL)?;
         let address = match given {
-            Given::Inet(address) => fitting(address, mark)?,
+            Given::Inet(address) => fitting(address, mark).map_err(|error| match error {
+                // A v4 address on a socket for v6 only is no route to connect, but no name to bind.
+                Errno::NETUNREACH => Errno::INVAL,
+                other => other,
+            })?,
             // Linux takes it for the v4 wildcard.
             Given::Unspecified if !mark.v6 => SocketAddr::from(([0, 0, 0, 0], 0)),
             Given::Unspecified => return Err(Errno::AFNOSUPPORT),

@@ -108,7 +108,7 @@ impl Sandbox {
         let name = call.int(2);
         match call.int(1) {
             libc::SOL_SOCKET => set_socket_option(&subject, name, &value),
-            libc::IPPROTO_TCP if subject.is_datagram() => Err(Errno::NOPROTOOPT),
+            libc::IPPROTO_TCP if subject.is_datagram() => Err(Errno::OPNOTSUPP),
             libc::IPPROTO_TCP => set_tcp_option(name),
             libc::IPPROTO_IP => set_ip_option(name),
             libc::IPPROTO_IPV6 => set_ipv6_option(&subject, name, &value),
@@ -125,11 +125,11 @@ impl Sandbox {
         let (level, name) = (call.int(1), call.int(2));
         let value = match level {
             libc::SOL_SOCKET => self.socket_option(&subject, name)?,
-            libc::IPPROTO_TCP if subject.is_datagram() => return Err(Errno::NOPROTOOPT),
+            libc::IPPROTO_TCP if subject.is_datagram() => return Err(Errno::OPNOTSUPP),
             libc::IPPROTO_TCP => self.tcp_option(&subject, name)?,
             libc::IPPROTO_IP => constant(IP, name)?,
             libc::IPPROTO_IPV6 => self.ipv6_option(&subject, name)?,
-            _ => return Err(Errno::NOPROTOOPT),
+            _ => return Err(Errno::OPNOTSUPP),
         };
         let given = room.min(value.len());
         self.write(call, call.args[3], &value[..given])?;

@@ -16,7 +16,8 @@ const SO_PASSRIGHTS: i32 = 83;
 fn address(name: &[u8]) -> Result<(libc::sockaddr_un, libc::socklen_t), Errno> {
     // SAFETY: all-zero bytes are a valid sockaddr_un.
     let mut address: libc::sockaddr_un = unsafe { std::mem::zeroed() };
-    address.sun_family = libc::AF_UNIX as libc::sa_family_t;
+    address.sun_family =
+        libc::sa_family_t::try_from(libc::AF_UNIX).map_err(|_| Errno::AFNOSUPPORT)?;
     let path = address
         .sun_path
         .get_mut(1..=name.len())

@@ -1,6 +1,6 @@
 //! The seccomp filter that turns a guest's socket calls into notifications (seccomp_unotify(2)).
 //!
-//! One place for launcher, supervisor and tests: the launcher installs [`program`] with
+//! What the launcher's filter does, reduced to the calls that matter to the supervisor. Install with
 //! `SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV`, and the supervisor
 //! answers exactly what it notifies. The program is meant to be *stacked* with the launcher's
 //! default-deny list: the stricter action of the two wins, so what this one allows is only "not my
@@ -26,14 +26,14 @@ pub struct Instruction {
     pub k: u32,
 }
 
-const RET_ALLOW: u32 = 0x7fff_0000;
-const RET_ERRNO: u32 = 0x0005_0000;
-const RET_USER_NOTIF: u32 = 0x7fc0_0000;
+pub const RET_ALLOW: u32 = 0x7fff_0000;
+pub const RET_ERRNO: u32 = 0x0005_0000;
+pub const RET_USER_NOTIF: u32 = 0x7fc0_0000;
 
 #[cfg(target_arch = "x86_64")]
-const AUDIT_ARCH: u32 = 0xc000_003e;
+pub const AUDIT_ARCH: u32 = 0xc000_003e;
 #[cfg(target_arch = "aarch64")]
-const AUDIT_ARCH: u32 = 0xc000_00b7;
+pub const AUDIT_ARCH: u32 = 0xc000_00b7;
 
 /// Set in the number of a call that enters by the x32 ABI.
 #[cfg(target_arch = "x86_64")]
@@ -46,35 +46,12 @@ const fn argument_low(index: u32) -> u32 {
     16 + index * 8
 }
 
-/// Options of level `SOL_SOCKET` that do on an AF_UNIX socket what they do on TCP, or nothing.
-pub const NATIVE_SET_OPTIONS: &[c_int] = &[
+/// Options of level `SOL_SOCKET` that the kernel keeps on the injected socket.
+pub const NATIVE_OPTIONS: &[c_int] = &[
     libc::SO_REUSEADDR,
-    libc::SO_BROADCAST,
-    libc::SO_SNDBUF,
-    libc::SO_RCVBUF,
     libc::SO_KEEPALIVE,
-    libc::SO_OOBINLINE,
-    libc::SO_PRIORITY,
-    libc::SO_LINGER,
-    libc::SO_RCVLOWAT,
     libc::SO_RCVTIMEO,
     libc::SO_SNDTIMEO,
-];
-
-/// Options of level `SOL_SOCKET` whose native value is the right answer.
-pub const NATIVE_GET_OPTIONS: &[c_int] = &[
-    libc::SO_REUSEADDR,
-    libc::SO_BROADCAST,
-    libc::SO_SNDBUF,
-    libc::SO_RCVBUF,
-    libc::SO_KEEPALIVE,
-    libc::SO_OOBINLINE,
-    libc::SO_PRIORITY,
-    libc::SO_LINGER,
-    libc::SO_RCVLOWAT,
-    libc::SO_RCVTIMEO,
-    libc::SO_SNDTIMEO,
-    libc::SO_ACCEPTCONN,
 ];
 
 /// Options of level `IPPROTO_TCP` that tune a wire which is not there: setting one succeeds in the
@@ -116,7 +93,7 @@ pub fn is_notified(nr: c_long) -> bool {
         || [libc::SYS_ioctl, libc::SYS_shutdown].contains(&nr)
 }
 
-const ALWAYS: &[c_long] = &[
+pub const ALWAYS: &[c_long] = &[
     libc::SYS_bind,
     libc::SYS_listen,
     libc::SYS_connect,
@@ -125,7 +102,7 @@ const ALWAYS: &[c_long] = &[
 ];
 
 /// Calls that matter only when the argument of that index, an address, is given.
-const WITH_POINTER: &[(c_long, u32)] = &[
+pub const WITH_POINTER: &[(c_long, u32)] = &[
     (libc::SYS_accept, 1),
     (libc::SYS_accept4, 1),
     (libc::SYS_sendto, 4),
@@ -133,14 +110,14 @@ const WITH_POINTER: &[(c_long, u32)] = &[
 ];
 
 /// Calls whose addresses lie behind a pointer: notified for descriptors from [`UDP_FD_BASE`] on.
-const BY_DESCRIPTOR: &[c_long] = &[
+pub const BY_DESCRIPTOR: &[c_long] = &[
     libc::SYS_sendmsg,
     libc::SYS_recvmsg,
     libc::SYS_sendmmsg,
     libc::SYS_recvmmsg,
 ];
 
-const NOT_THERE: &[c_long] = &[
+pub const NOT_THERE: &[c_long] = &[
     libc::SYS_io_uring_setup,
     libc::SYS_io_uring_enter,
     libc::SYS_io_uring_register,
@@ -310,9 +287,9 @@ pub fn program() -> Vec<Instruction> {
     blocks.push((libc::SYS_socketpair, on_socketpair()));
     blocks.push((
         libc::SYS_setsockopt,
-        on_option(NATIVE_SET_OPTIONS, SHORT_CUT_TCP_OPTIONS),
+        on_option(NATIVE_OPTIONS, SHORT_CUT_TCP_OPTIONS),
     ));
-    blocks.push((libc::SYS_getsockopt, on_option(NATIVE_GET_OPTIONS, &[])));
+    blocks.push((libc::SYS_getsockopt, on_option(NATIVE_OPTIONS, &[])));
     blocks.push((libc::SYS_shutdown, on_shutdown()));
     blocks.extend(NOT_THERE.iter().map(|&nr| (nr, enosys())));
 
@@ -331,197 +308,4 @@ pub fn program() -> Vec<Instruction> {
     }
     program.push(give(RET_ALLOW));
     program
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-    use super::*;
-
-    const NOTIFY: u32 = RET_USER_NOTIF;
-    const ALLOW: u32 = RET_ALLOW;
-
-    /// Runs the program as the kernel would.
-    fn verdict_of(arch: u32, nr: c_long, arguments: [u64; 6]) -> u32 {
-        let program = program();
-        let mut data = [0_u8; 64];
-        data[..4].copy_from_slice(&(nr as u32).to_le_bytes());
-        data[4..8].copy_from_slice(&arch.to_le_bytes());
-        for (index, argument) in arguments.iter().enumerate() {
-            data[16 + index * 8..24 + index * 8].copy_from_slice(&argument.to_le_bytes());
-        }
-        let (mut pc, mut accumulator) = (0, 0);
-        loop {
-            let Instruction { code, jt, jf, k } = program[pc];
-            pc += 1;
-            match code {
-                0x20 => {
-                    let at = k as usize;
-                    accumulator = u32::from_le_bytes(data[at..at + 4].try_into().unwrap());
-                }
-                0x15 => pc += usize::from(if accumulator == k { jt } else { jf }),
-                0x35 => pc += usize::from(if accumulator >= k { jt } else { jf }),
-                0x06 => return k,
-                other => panic!("unknown instruction {other:#x}"),
-            }
-        }
-    }
-
-    fn verdict(nr: c_long, arguments: &[u64]) -> u32 {
-        let mut six = [0; 6];
-        six[..arguments.len()].copy_from_slice(arguments);
-        verdict_of(AUDIT_ARCH, nr, six)
-    }
-
-    fn error(number: c_int) -> u32 {
-        RET_ERRNO | number as u32
-    }
-
-    #[test]
-    fn families_are_allowed_by_list() {
-        for family in [libc::AF_INET, libc::AF_INET6] {
-            assert_eq!(verdict(libc::SYS_socket, &[family as u64, 1]), NOTIFY);
-        }
-        for family in [libc::AF_UNIX, libc::AF_NETLINK] {
-            assert_eq!(verdict(libc::SYS_socket, &[family as u64, 1]), ALLOW);
-        }
-        for family in [
-            libc::AF_PACKET,
-            libc::AF_VSOCK,
-            libc::AF_ALG,
-            43,
-            44,
-            0,
-            999,
-        ] {
-            let want = error(libc::EAFNOSUPPORT);
-            assert_eq!(
-                verdict(libc::SYS_socket, &[family as u64, 1]),
-                want,
-                "{family}"
-            );
-        }
-    }
-
-    #[test]
-    fn other_doors_into_the_kernel_are_shut() {
-        let want = error(libc::ENOSYS);
-        assert_eq!(
-            verdict_of(0x4000_0003, libc::SYS_socket, [2, 1, 0, 0, 0, 0]),
-            want
-        );
-        #[cfg(target_arch = "x86_64")]
-        assert_eq!(verdict(0x4000_0000 | libc::SYS_socket, &[2, 1]), want);
-        for nr in NOT_THERE {
-            assert_eq!(verdict(*nr, &[]), want);
-        }
-    }
-
-    #[test]
-    fn calls_without_an_address_run_natively() {
-        for &(nr, index) in WITH_POINTER {
-            let mut arguments = [3, 0, 0, 0, 0, 0];
-            assert_eq!(verdict(nr, &arguments), ALLOW);
-            for pointer in [1, 0x7fff_0000_0000, 0x1_0000_0000] {
-                arguments[index as usize] = pointer;
-                assert_eq!(verdict(nr, &arguments), NOTIFY, "{nr} {pointer:#x}");
-            }
-        }
-    }
-
-    #[test]
-    fn messages_are_notified_on_high_descriptors_only() {
-        let base = u64::from(UDP_FD_BASE);
-        for nr in BY_DESCRIPTOR {
-            assert_eq!(verdict(*nr, &[base - 1]), ALLOW);
-            assert_eq!(verdict(*nr, &[base]), NOTIFY);
-            assert_eq!(verdict(*nr, &[base | 0xffff_ffff_0000_0000]), NOTIFY);
-        }
-    }
-
-    #[test]
-    fn options_are_native_short_cut_or_notified() {
-        let set = |level: c_int, name: c_int| {
-            verdict(libc::SYS_setsockopt, &[3, level as u64, name as u64])
-        };
-        let get = |level: c_int, name: c_int| {
-            verdict(libc::SYS_getsockopt, &[3, level as u64, name as u64])
-        };
-        for &name in NATIVE_SET_OPTIONS {
-            assert_eq!(set(libc::SOL_SOCKET, name), ALLOW);
-        }
-        for &name in SHORT_CUT_TCP_OPTIONS {
-            assert_eq!(set(libc::IPPROTO_TCP, name), error(0));
-            assert_eq!(get(libc::IPPROTO_TCP, name), NOTIFY);
-        }
-        for name in [
-            libc::SO_MARK,
-            libc::SO_PASSCRED,
-            libc::SO_REUSEPORT,
-            libc::SO_BINDTODEVICE,
-        ] {
-            assert_eq!(set(libc::SOL_SOCKET, name), NOTIFY);
-        }
-        for name in [
-            libc::SO_PEERCRED,
-            libc::SO_ERROR,
-            libc::SO_TYPE,
-            libc::SO_DOMAIN,
-        ] {
-            assert_eq!(get(libc::SOL_SOCKET, name), NOTIFY);
-        }
-        assert_eq!(set(libc::IPPROTO_TCP, libc::TCP_ULP), NOTIFY);
-        assert_eq!(set(libc::IPPROTO_IPV6, libc::IPV6_V6ONLY), NOTIFY);
-    }
-
-    #[test]
-    fn socket_ioctls_are_notified_and_no_other() {
-        for (command, want) in [
-            (0x88ff, ALLOW),
-            (0x8900, NOTIFY),
-            (0x894c, NOTIFY),
-            (0x89ff, NOTIFY),
-        ] {
-            assert_eq!(
-                verdict(libc::SYS_ioctl, &[3, command]),
-                want,
-                "{command:#x}"
-            );
-        }
-        assert_eq!(verdict(libc::SYS_ioctl, &[3, 0x8a00]), ALLOW);
-        assert_eq!(verdict(libc::SYS_ioctl, &[3, 0x5421]), ALLOW);
-    }
-
-    #[test]
-    fn only_shutdown_for_reading_is_notified() {
-        assert_eq!(verdict(libc::SYS_shutdown, &[3, 0]), NOTIFY);
-        assert_eq!(verdict(libc::SYS_shutdown, &[3, 1]), ALLOW);
-        assert_eq!(verdict(libc::SYS_shutdown, &[3, 2]), ALLOW);
-    }
-
-    #[test]
-    fn notified_calls_are_known_as_such() {
-        for nr in 0..500 {
-            let notified = (0..8_u64).any(|level| {
-                verdict(nr, &[base_of(level), 0x8900 * (level & 1), 1, 1, 1, 1]) == NOTIFY
-            });
-            if notified {
-                assert!(is_notified(nr), "{nr}");
-            }
-        }
-        assert!(!is_notified(libc::SYS_read));
-    }
-
-    fn base_of(level: u64) -> u64 {
-        if level < 3 {
-            level
-        } else {
-            u64::from(UDP_FD_BASE)
-        }
-    }
-
-    #[test]
-    fn the_program_fits_the_kernels_limit() {
-        assert!(program().len() < 4096);
-    }
 }

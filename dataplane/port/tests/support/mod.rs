@@ -28,10 +28,13 @@ pub const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 62, 0, 5);
 pub const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 62, 0, 1);
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
+/// A guest's connection to the gateway.
+type Connection = (OwnedFd, SocketAddr);
+
 /// Collects what the supervisor tells.
 #[derive(Default)]
 pub struct Recorder {
-    seen: Mutex<(Vec<Event>, Vec<(OwnedFd, SocketAddr)>)>,
+    seen: Mutex<(Vec<Event>, Vec<Connection>)>,
     news: Condvar,
 }
 

@@ -14,6 +14,7 @@ pub fn new_netns() -> OwnedFd {
     std::thread::spawn(|| {
         // SAFETY: changes only this thread, which ends right after.
         assert_eq!(
+            // SAFETY: changes only this thread, which ends right after.
             unsafe { libc::unshare(libc::CLONE_NEWNET) },
             0,
             "the tests need root"
@@ -230,9 +231,22 @@ pub fn kill(pid: u32, signal: i32) {
 pub fn own_network(address: Ipv4Addr) {
     // SAFETY: changes only this thread.
     assert_eq!(
+        // SAFETY: changes only this thread.
         unsafe { libc::unshare(libc::CLONE_NEWNET) },
         0,
         "the tests need root"
     );
     loopback(address).expect("the loopback takes an address");
+}
+
+/// Lets `command` run in an empty network namespace of the kernel's own, with `address` on its
+/// loopback: what the supervisor is compared with.
+pub fn on_kernel_tcp(command: &mut Command, address: Ipv4Addr) {
+    let prepare = move || {
+        // SAFETY: plain numbers.
+        ok(unsafe { libc::unshare(libc::CLONE_NEWNET) })?;
+        loopback(address)
+    };
+    // SAFETY: the closure makes system calls only; it neither allocates nor locks.
+    unsafe { command.pre_exec(prepare) };
 }
