@@ -74,11 +74,16 @@ check: $(STAMPS)/venv ## formatters, linters, types, import direction, style; ch
 	$(call say,Rust: fmt and clippy)
 	@$(CARGO) fmt $(MANIFEST) --all --check
 	$(CARGO) clippy $(MANIFEST) --workspace --all-targets --quiet -- -D warnings
+	$(call say,Go: gofmt and vet)
+	@unformatted=$$(gofmt -l functions tests)
+	[ -z "$$unformatted" ] || { echo "not formatted: $$unformatted"; exit 1; }
+	for module in functions/*/go.mod; do (cd "$$(dirname "$$module")" && go vet ./...); done
 
 fmt: $(STAMPS)/venv ## format both languages and apply the safe fixes
 	@$(BIN)/ruff check --fix --quiet . || true
 	$(BIN)/ruff format .
 	$(CARGO) fmt $(MANIFEST) --all
+	gofmt -w functions tests
 
 images: $(STAMPS)/images ## OCI images of functions/ into build/images, no Docker daemon
 	@ls -d build/images/*/

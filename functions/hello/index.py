@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from function import handler
 
-PORT = 5000
+PORT = int(os.environ.get("PORT", "5000"))
 
 
 class Event:
