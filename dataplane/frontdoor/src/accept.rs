@@ -1,8 +1,9 @@
 //! Public doors: taking connections in, within bounds.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
+use std::time::Duration;
 
 use jd_http::HeadScan;
 use rustix::io::Errno;
@@ -23,6 +24,10 @@ const BURST: usize = 16;
 /// pause the door would be readable all the time and the worker would spin.
 const PAUSE_NS: u64 = 100_000_000;
 
+/// How long a silent client is believed, and how often it is asked then: one that lost its power never says
+/// so, and its invocation would run on.
+const KEEPALIVE: Duration = Duration::from_secs(30);
+
 /// A public door.
 pub struct Listener {
     socket: TcpListener,
@@ -34,8 +39,11 @@ impl Worker {
     /// Opens a door.
     pub fn add_listener(&mut self, socket: TcpListener) -> io::Result<()> {
         socket.set_nonblocking(true)?;
-        // Accepted connections inherit this, which saves a call for each.
+        // Accepted connections inherit these, which saves calls for each.
         sockopt::set_tcp_nodelay(&socket, true)?;
+        sockopt::set_socket_keepalive(&socket, true)?;
+        sockopt::set_tcp_keepidle(&socket, KEEPALIVE)?;
+        sockopt::set_tcp_keepintvl(&socket, KEEPALIVE)?;
         let poll = &self.io.poll;
         self.listeners.try_insert_with(|key| {
             poll.add_listener(&socket, Token::Listener(key))?;
@@ -47,10 +55,24 @@ impl Worker {
         Ok(())
     }
 
+    /// Whether clients have as many connections as they may.
+    fn is_full(&self) -> bool {
+        self.downs.len() - self.guests.total() >= self.shared.limits.connections_max
+    }
+
+    /// Serves a guest's connection to the gateway.
+    pub fn adopt(&mut self, socket: OwnedFd, peer: SocketAddr) {
+        if self.guests.enter(peer.ip(), &self.shared.limits) {
+            self.add_down(socket, peer.to_string(), Some(peer.ip()));
+        } else {
+            log::debug!("{} has too many connections to the gateway", peer.ip());
+        }
+    }
+
     /// Takes connections in.
     pub fn accept(&mut self, key: Key) {
         for _ in 0..BURST {
-            if self.downs.len() >= self.shared.limits.connections_max {
+            if self.is_full() {
                 return self.pause(key, u64::MAX);
             }
             let Some(listener) = self.listeners.get(key) else {
@@ -62,10 +84,8 @@ impl Worker {
             ) {
                 Ok((socket, peer)) => {
                     let peer = peer.and_then(|address| SocketAddr::try_from(address).ok());
-                    self.add_down(
-                        socket,
-                        peer.map_or_else(String::new, |peer| peer.to_string()),
-                    );
+                    let peer = peer.map_or_else(String::new, |peer| peer.to_string());
+                    self.add_down(socket, peer, None);
                 }
                 Err(Errno::AGAIN) => return,
                 // The client was gone before it was taken in (accept(2)).
@@ -90,7 +110,7 @@ impl Worker {
 
     /// Opens paused doors again where that is possible now.
     pub fn resume_listeners(&mut self) {
-        if !self.doors_paused || self.downs.len() >= self.shared.limits.connections_max {
+        if !self.doors_paused || self.is_full() {
             return;
         }
         self.doors_paused = false;
@@ -135,8 +155,8 @@ impl Worker {
     }
 
     /// Serves a connection as a client's.
-    pub fn add_down(&mut self, socket: OwnedFd, peer: String) {
-        if self.stopping.is_some() || self.downs.len() >= self.shared.limits.connections_max {
+    fn add_down(&mut self, socket: OwnedFd, peer: String, guest: Option<IpAddr>) {
+        if self.stopping.is_some() {
             return;
         }
         let (io, timers) = (&self.io, &mut self.timers);
@@ -151,6 +171,7 @@ impl Worker {
             Ok::<_, io::Error>(Down {
                 conn,
                 peer,
+                guest,
                 phase: Phase::Head,
                 scan: HeadScan::request(),
                 exchange: Exchange::new(),
@@ -165,7 +186,10 @@ impl Worker {
                 self.shared.shards[self.index].connections.add(1);
                 self.drive(key);
             }
-            Err(error) => log::warn!("a connection cannot be watched: {error}"),
+            Err(error) => {
+                log::warn!("a connection cannot be watched: {error}");
+                guest.into_iter().for_each(|guest| self.guests.leave(guest));
+            }
         }
     }
 }

@@ -75,6 +75,19 @@ impl Buf {
         back
     }
 
+    /// Moves `count` bytes from the front of `from` to the back, without a copy where whole buffers can be
+    /// exchanged: a streamed body passes through so.
+    pub fn take_from(&mut self, from: &mut Self, count: usize, pool: &mut BufPool) {
+        if self.held() == 0 && count == from.len() {
+            std::mem::swap(self, from);
+            from.clear();
+            return;
+        }
+        let back = self.back_with_room(count, pool);
+        back.extend_from_slice(&from.pending()[..count]);
+        from.consume(count);
+    }
+
     /// Takes `count` bytes off the front.
     pub fn consume(&mut self, count: usize) {
         self.start = (self.start + count).min(self.data.len());
@@ -130,6 +143,23 @@ mod tests {
         assert_eq!(buf.held(), 0);
         buf.release(&mut pool);
         assert_eq!(pool.free.len(), 1);
+    }
+
+    #[test]
+    fn whole_buffers_are_exchanged_and_parts_copied() {
+        let mut pool = BufPool::default();
+        let (mut from, mut to) = (Buf::default(), Buf::default());
+        from.back(&mut pool).extend_from_slice(b"abcdef");
+        let memory = from.pending().as_ptr();
+        to.take_from(&mut from, 6, &mut pool);
+        assert_eq!(
+            (to.pending(), to.pending().as_ptr()),
+            (&b"abcdef"[..], memory)
+        );
+        from.take_from(&mut to, 2, &mut pool);
+        assert_eq!((from.pending(), to.pending()), (&b"ab"[..], &b"cdef"[..]));
+        from.take_from(&mut to, 4, &mut pool);
+        assert_eq!((from.pending(), to.is_empty()), (&b"abcdef"[..], true));
     }
 
     #[test]

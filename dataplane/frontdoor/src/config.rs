@@ -52,6 +52,10 @@ pub(crate) const WORKERS_MAX: usize = 64;
 pub struct Limits {
     /// Connections of clients; further ones wait in the kernel's backlog.
     pub connections_max: usize,
+    /// Connections of guests to the gateway, of all sandboxes; further ones are closed.
+    pub guest_connections_max: usize,
+    /// Connections of one sandbox to the gateway; further ones are closed.
+    pub connections_per_guest_max: usize,
     /// Longest head of a message, in bytes.
     pub head_bytes_max: usize,
     /// Longest request target, in bytes.
@@ -66,6 +70,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections_max: 16_384,
+            guest_connections_max: 8192,
+            connections_per_guest_max: 1024,
             head_bytes_max: 1 << 20,
             target_bytes_max: 64 << 10,
             idle_per_replica_max: 128,

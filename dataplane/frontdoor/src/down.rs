@@ -1,5 +1,6 @@
 //! A client's connection and the exchange on it.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use jd_http::{BodyDecoder, Framing, HeadScan, Method, Version};
@@ -148,6 +149,8 @@ pub struct Down {
     pub conn: Conn,
     /// `ip:port`
     pub peer: String,
+    /// Address of the sandbox, where the client is a guest.
+    pub guest: Option<IpAddr>,
     pub phase: Phase,
     pub scan: HeadScan,
     pub exchange: Exchange,

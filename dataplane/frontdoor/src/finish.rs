@@ -156,6 +156,9 @@ impl Worker {
             return;
         };
         self.timers.remove(down.timer);
+        if let Some(guest) = down.guest {
+            self.guests.leave(guest);
+        }
         down.conn.received.clear();
         down.conn.unsent.clear();
         down.conn.release(&mut self.io);

@@ -179,6 +179,8 @@ pub struct Reply {
     pub reason: &'static str,
     /// Value of `X-OpenFaaS-Internal`: the platform failed, not the function.
     pub internal: Option<&'static str>,
+    /// Whether browsers are told not to guess the type, as Go's error answers do.
+    pub nosniff: bool,
     /// Further header.
     pub extra: Option<(&'static str, &'static str)>,
     pub body: String,
@@ -193,6 +195,8 @@ pub fn push_reply(out: &mut Vec<u8>, reply: &Reply, backward: &Backward<'_>) {
     out.extend_from_slice(b"\r\n");
     if !reply.body.is_empty() {
         push_field(out, "Content-Type", b"text/plain; charset=utf-8");
+    }
+    if reply.nosniff && !reply.body.is_empty() {
         push_field(out, "X-Content-Type-Options", b"nosniff");
     }
     push_number(out, "Content-Length", reply.body.len() as u64);

@@ -17,6 +17,7 @@ mod down;
 mod drain;
 mod duration;
 mod finish;
+mod guests;
 mod handle;
 mod headers;
 mod identity;

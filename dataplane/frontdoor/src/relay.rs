@@ -99,13 +99,8 @@ impl Relay<'_> {
         if exchange.body_bytes_max > 0 && exchange.bytes_in > exchange.body_bytes_max {
             return Err(Outcome::TooLarge);
         }
-        let unsent = self
-            .up
-            .conn
-            .unsent
-            .back_with_room(taken.raw, &mut self.io.pool);
-        unsent.extend_from_slice(&conn.received.pending()[..taken.raw]);
-        conn.received.consume(taken.raw);
+        let unsent = &mut self.up.conn.unsent;
+        unsent.take_from(&mut conn.received, taken.raw, &mut self.io.pool);
         if self.up.replayable && self.up.conn.unsent.held() > REPLAY_BYTES_MAX {
             self.stop_replay();
         }
@@ -226,27 +221,22 @@ impl Relay<'_> {
     fn take_body(&mut self) -> Result<(), Outcome> {
         let Self { down, up, io, .. } = self;
         let Down { conn, exchange, .. } = &mut **down;
-        let received = up.conn.received.pending();
-        if !received.is_empty() && !exchange.response_body.is_done() {
-            let out = conn
-                .unsent
-                .back_with_room(received.len() + 32, &mut io.pool);
-            let taken = match exchange.recode {
-                Recode::Raw => exchange.response_body.take(received).inspect(|taken| {
-                    out.extend_from_slice(&received[..taken.raw]);
-                }),
-                Recode::FromChunks => exchange
-                    .response_body
-                    .take_data(received, |data| out.extend_from_slice(data)),
-                Recode::ToChunks => exchange.response_body.take_data(received, |data| {
-                    jd_http::push_chunk_head(out, data.len());
-                    out.extend_from_slice(data);
-                    out.extend_from_slice(jd_http::CHUNK_END);
-                }),
+        let from = &mut up.conn.received;
+        if !from.is_empty() && !exchange.response_body.is_done() {
+            let (body, out) = (&mut exchange.response_body, &mut conn.unsent);
+            let taken = if exchange.recode == Recode::Raw {
+                let taken = body.take(from.pending()).map_err(Outcome::Broke)?;
+                out.take_from(from, taken.raw, &mut io.pool);
+                taken
+            } else {
+                let out = out.back_with_room(from.len() + CHUNK_EXTRA_BYTES, &mut io.pool);
+                let chunks = exchange.recode == Recode::ToChunks;
+                let taken = body.take_data(from.pending(), |data| push_data(out, data, chunks));
+                let taken = taken.map_err(Outcome::Broke)?;
+                from.consume(taken.raw);
+                taken
             };
-            let taken = taken.map_err(Outcome::Broke)?;
             exchange.bytes_out += taken.data as u64;
-            up.conn.received.consume(taken.raw);
         }
         if !exchange.response_body.is_done() && up.conn.ended {
             exchange
@@ -265,6 +255,19 @@ impl Relay<'_> {
             return Err(Outcome::Done);
         }
         Ok(())
+    }
+}
+
+/// Room for the head and end of one chunk.
+const CHUNK_EXTRA_BYTES: usize = 32;
+
+fn push_data(out: &mut Vec<u8>, data: &[u8], as_chunk: bool) {
+    if as_chunk {
+        jd_http::push_chunk_head(out, data.len());
+    }
+    out.extend_from_slice(data);
+    if as_chunk {
+        out.extend_from_slice(jd_http::CHUNK_END);
     }
 }
 

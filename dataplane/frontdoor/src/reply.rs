@@ -15,6 +15,7 @@ fn reply(status: u16, internal: Option<&'static str>, body: impl Into<String>) -
         status,
         reason: reason(status),
         internal,
+        nosniff: true,
         extra: None,
         body: body.into(),
     }
@@ -57,7 +58,10 @@ pub fn unknown_function(name: &str, namespace: &str) -> Reply {
     let text = format!(
         "error finding function {name}.{namespace}: server returned non-200 status code (404) for function, {name}, body: "
     );
-    reply(404, Some(INTERNAL), text)
+    Reply {
+        nosniff: false,
+        ..reply(404, None, text)
+    }
 }
 
 /// CONNECT and TRACE.

@@ -42,9 +42,7 @@ fn one_way(from: &mut Conn, to: &mut Conn, io: &mut Io) -> bool {
         if !from.received.is_empty() {
             let length = from.received.len();
             to.unsent
-                .back_with_room(length, &mut io.pool)
-                .extend_from_slice(from.received.pending());
-            from.received.consume(length);
+                .take_from(&mut from.received, length, &mut io.pool);
         }
     }
     if !to.unsent.is_empty() && to.flush(io, false).is_err() {

@@ -91,7 +91,7 @@ impl Worker {
         let shared = Arc::clone(&self.shared);
         for command in shared.mailboxes[self.index].take() {
             match command {
-                Command::Adopt(socket, peer) => self.add_down(socket, peer.to_string()),
+                Command::Adopt(socket, peer) => self.adopt(socket, peer),
                 Command::Probe(order) => self.start_probe(order),
                 Command::Drain(wait) => {
                     self.drains.push(wait);

@@ -14,6 +14,7 @@ use crate::conn::Io;
 use crate::control::Registry;
 use crate::down::Down;
 use crate::drain::DrainWait;
+use crate::guests::Guests;
 use crate::identity::CallIds;
 use crate::mailbox::Mailbox;
 use crate::poll::{Poll, Token};
@@ -66,6 +67,7 @@ pub struct Worker {
     /// Whether some door is paused.
     pub doors_paused: bool,
     pub downs: Slab<Down>,
+    pub guests: Guests,
     pub ups: Slab<Up>,
     pub probes: Slab<Probe>,
     pub timers: Timers,
@@ -112,6 +114,7 @@ impl Worker {
             listeners: Slab::new(),
             doors_paused: false,
             downs: Slab::new(),
+            guests: Guests::default(),
             ups: Slab::new(),
             probes: Slab::new(),
             timers: Timers::default(),

@@ -299,6 +299,33 @@ fn a_guests_connection_is_served_like_a_clients() {
 }
 
 #[test]
+fn a_guest_has_its_own_limit_of_connections() {
+    let world = World::with(|config| {
+        config.limits = Limits {
+            connections_max: 1,
+            connections_per_guest_max: 2,
+            ..Limits::default()
+        };
+    });
+    let mut guests: Vec<_> = (0..3)
+        .map(|port| {
+            let (ours, guests) = UnixStream::pair().unwrap();
+            world
+                .front
+                .adopt(ours.into(), ([10, 62, 0, 5], 40_000 + port).into());
+            guests
+        })
+        .collect();
+    assert_eq!(guests.pop().unwrap().read(&mut [0]).unwrap(), 0);
+    // Clients have their places all the same.
+    assert_eq!(world.get("/function/none").status, 404);
+    drop(guests);
+    eventually("they are gone", || {
+        world.front.stats().workers[0].connections == 0
+    });
+}
+
+#[test]
 fn connections_above_the_limit_wait_for_a_place() {
     let world = World::with(|config| {
         config.limits = Limits {
