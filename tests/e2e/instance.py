@@ -125,6 +125,12 @@ class Instance:
                 continue
         return found
 
+    def keepers(self) -> list[psutil.Process]:
+        """The keepers of all sandboxes; process 1 of a sandbox has its keeper's command line, and a keeper above it."""
+        every = self.processes("jsandbox")
+        pids = {process.pid for process in every}
+        return [process for process in every if process.ppid() not in pids]
+
     def api(self) -> httpx.Client:
         """A client of the REST API with the right credentials."""
         return httpx.Client(base_url=self.url, auth=("admin", self.password), timeout=60)

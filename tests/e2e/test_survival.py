@@ -23,10 +23,17 @@ def own(tmp_path, image):
         yield instance
 
 
-def one(instance: Instance, name: str) -> psutil.Process:
-    found = instance.processes(name)
-    assert found, f"no {name} runs"
+def one(found: list[psutil.Process]) -> psutil.Process:
+    assert len(found) == 1, found
     return found[0]
+
+
+def provider_of(instance: Instance) -> psutil.Process:
+    return one(instance.processes("--listen unix:"))
+
+
+def data_plane_of(instance: Instance) -> psutil.Process:
+    return one(instance.processes("jnetd --"))
 
 
 def replicas(instance: Instance) -> int:
@@ -35,24 +42,25 @@ def replicas(instance: Instance) -> int:
 
 
 def test_functions_serve_on_while_every_python_process_is_dead(own: Instance) -> None:
+    provider = provider_of(own)
     own.kill_daemon()
-    for process in own.processes("provider"):
-        process.kill()
+    if provider.is_running():
+        provider.kill()
     for _ in range(50):
         assert own.invoke("aes", b"text").status_code == 200
 
 
 def test_a_new_daemon_adopts_what_runs(own: Instance) -> None:
-    keeper = one(own, "jsandbox").pid
+    keeper = one(own.keepers()).pid
     own.kill_daemon()
     own.start()
     assert eventually(lambda: replicas(own) == 1)
-    assert one(own, "jsandbox").pid == keeper
+    assert one(own.keepers()).pid == keeper
     assert own.invoke("aes", b"text").status_code == 200
 
 
 def test_a_killed_data_plane_comes_back_and_functions_keep_running(own: Instance) -> None:
-    keeper, jnetd = one(own, "jsandbox").pid, one(own, "jnetd").pid
+    keeper, jnetd = one(own.keepers()).pid, data_plane_of(own).pid
 
     def serves() -> bool:
         try:
@@ -62,24 +70,24 @@ def test_a_killed_data_plane_comes_back_and_functions_keep_running(own: Instance
 
     psutil.Process(jnetd).kill()
     eventually(serves)
-    assert one(own, "jsandbox").pid == keeper
-    assert one(own, "jnetd").pid != jnetd
+    assert one(own.keepers()).pid == keeper
+    assert data_plane_of(own).pid != jnetd
 
 
 def test_a_killed_provider_comes_back(own: Instance) -> None:
-    one(own, "provider").kill()
+    provider_of(own).kill()
     own.wait_healthy()
     assert replicas(own) == 1
 
 
 def test_a_killed_keeper_takes_its_sandbox_along_and_is_replaced(own: Instance) -> None:
-    keeper = one(own, "jsandbox")
+    keeper = one(own.keepers())
     children = keeper.children(recursive=True)
     keeper.kill()
     eventually(
         lambda: not any(child.is_running() and child.status() != "zombie" for child in children)
     )
-    eventually(lambda: any(process.pid != keeper.pid for process in own.processes("jsandbox")))
+    eventually(lambda: any(process.pid != keeper.pid for process in own.keepers()))
     eventually(lambda: own.invoke("aes", b"text").status_code == 200)
 
 
@@ -144,9 +152,9 @@ def test_scaling_up_down_to_zero_and_back(own: Instance) -> None:
 
         scale(3)
         eventually(lambda: replicas(own) == 3)
-        assert len(own.processes("jsandbox")) == 3
+        assert len(own.keepers()) == 3
         scale(0)
-        eventually(lambda: not own.processes("jsandbox"))
+        eventually(lambda: not own.keepers())
         assert replicas(own) == 0
     assert own.invoke("aes", b"from zero").status_code == 200
     assert replicas(own) >= 1
