@@ -6,7 +6,8 @@ the store says should be and what the launcher finds running.
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Iterator
+import time
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
 from junctiond.dataplane.base import Dataplane
@@ -65,13 +66,14 @@ class FunctionRegistry:
         workshop: Workshop,
         dataplane: Dataplane,
         group: asyncio.TaskGroup,
+        now_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self._settings = settings
         self._store = store
         self._workshop = workshop
         self._group = group
         self._around = Surroundings(
-            workshop, dataplane, store, self._spawn, self._changed, self._finished
+            workshop, dataplane, store, self._spawn, self._changed, self._finished, now_ns
         )
         self._tasks: set[asyncio.Task[None]] = set()
         self._functions: dict[Key, FunctionController] = {}

@@ -21,6 +21,10 @@ class UsageMeter:
         self._parent = cgroup_parent
         self._samples: dict[str, _Sample] = {}
 
+    def begin(self, sandbox: str) -> None:
+        """A sandbox starts now, so that its first measurement is the mean since here."""
+        self._samples[sandbox] = _Sample(time.monotonic_ns(), 0)
+
     def measure(self, sandbox: str) -> Usage:
         """Present usage; zero for what the host does not count."""
         folders = cgroup_folders(self._parent, sandbox)

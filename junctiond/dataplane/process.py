@@ -82,6 +82,8 @@ class DataplaneProcess:
         self._log = settings.logs_dir / "platform" / "jnetd.log"
         self._backoff = Backoff(source)
         self._pid: int | None = None
+        self._child: subprocess.Popen[bytes] | None = None
+        """None while jnetd is adopted: another process reaps it."""
 
     @property
     def pid(self) -> int | None:
@@ -91,17 +93,14 @@ class DataplaneProcess:
     async def run(self) -> None:
         """Supervises until cancelled."""
         loop = asyncio.get_running_loop()
-        child: subprocess.Popen[bytes] | None = None
         self._pid = self._find()
         while True:
             if self._pid is None:
-                child = self._start()
-                self._pid = child.pid
+                self._child = self._start()
+                self._pid = self._child.pid
             started_s = loop.time()
             await _gone(self._pid)
-            code = child.wait() if child is not None else None
-            child = None
-            self._pid = None
+            code = self._reap()
             pause_s = self._backoff.pause_s(loop.time() - started_s)
             fields = {"code": code, "pause_s": round(pause_s, 3), "last": self._last_words()}
             logger.error("jnetd ended", extra={"fields": fields})
@@ -120,7 +119,14 @@ class DataplaneProcess:
             except TimeoutError:
                 os.kill(pid, signal.SIGKILL)
                 await _gone(pid)
+        self._reap()
         self._pid_file.unlink(missing_ok=True)
+
+    def _reap(self) -> int | None:
+        """Forgets a jnetd that has ended; its exit status where it was our child."""
+        child, self._child = self._child, None
+        self._pid = None
+        return child.wait() if child is not None else None
 
     def _start(self) -> subprocess.Popen[bytes]:
         self._log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -79,6 +79,7 @@ class Workshop:
         self._store.add_lease(lease)
         self._leases[lease.sandbox] = lease
         self._last_slot = slot
+        self.meter.begin(lease.sandbox)
         return lease
 
     async def launch(self, lease: Lease, generation: Generation) -> Exit:

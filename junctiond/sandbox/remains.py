@@ -1,6 +1,7 @@
 """What a keeper leaves behind when it is killed: mounts below its run directory and its control groups."""
 
 import contextlib
+import functools
 import subprocess
 from pathlib import Path
 
@@ -9,13 +10,23 @@ MOUNTINFO = Path("/proc/self/mountinfo")
 
 def cgroup_folders(parent: str, sandbox: str, mountinfo: str | None = None) -> list[Path]:
     """The control groups of a sandbox in every hierarchy of this host, version 1 and 2 (proc(5), mountinfo)."""
-    text = MOUNTINFO.read_text() if mountinfo is None else mountinfo
+    hierarchies = _host_hierarchies() if mountinfo is None else _hierarchies(mountinfo)
+    return [mount / parent / sandbox for mount in hierarchies]
+
+
+@functools.cache
+def _host_hierarchies() -> tuple[Path, ...]:
+    """Read once: hierarchies are mounted at boot, and `ps` asks for every sandbox."""
+    return _hierarchies(MOUNTINFO.read_text())
+
+
+def _hierarchies(mountinfo: str) -> tuple[Path, ...]:
     found = []
-    for line in text.splitlines():
+    for line in mountinfo.splitlines():
         left, _, right = line.partition(" - ")
         if right.split(" ", 1)[0] in ("cgroup", "cgroup2"):
-            found.append(Path(_unescape(left.split(" ")[4])) / parent / sandbox)
-    return found
+            found.append(Path(_unescape(left.split(" ")[4])))
+    return tuple(found)
 
 
 def remove_cgroups(parent: str, sandbox: str) -> None:
