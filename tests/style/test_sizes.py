@@ -39,6 +39,7 @@ def test_functions_are_short():
 
 
 def test_lines_fit_beside_each_other():
+    """But for a line that is one text: it is data, and formatters leave it whole too."""
     wide = {
         f"{path}:{number}"
         for path in tree.files(".py", ".rs", ".go", ".proto")
