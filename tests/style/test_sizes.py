@@ -45,7 +45,7 @@ def test_lines_fit_beside_each_other():
         for path in tree.files(".py", ".rs", ".go", ".proto")
         if "tests" not in path.parts  # they hold data
         for number, line in enumerate(tree.text(path).splitlines(), 1)
-        if len(line) > COLUMNS_MAX
+        if len(line) > COLUMNS_MAX and not line.strip().startswith(('"', "'", 'r#"'))
     }
     assert not wide
 
