@@ -7,7 +7,7 @@ use rustix::fs::{makedev, mknodat, FileType, Mode, CWD};
 use rustix::mount::{mount, MountFlags};
 
 use crate::launch_error::{LaunchError, Step};
-use crate::rootfs::{folder, tmpfs};
+use crate::rootfs::{folder, tmpfs, INODES_PER_MIB};
 
 /// Name, major and minor number (Linux allocated devices list).
 const DEVICES: [(&str, u32, u32); 6] = [
@@ -63,7 +63,10 @@ pub fn mount_dev(owner: u32, shm_mib: u32) -> Result<(), LaunchError> {
     folder(Path::new("/dev/shm"), owner)?;
     tmpfs(
         "/dev/shm",
-        &format!("mode=1777,size={shm_mib}m"),
+        &format!(
+            "mode=1777,size={shm_mib}m,nr_inodes={}",
+            shm_mib.saturating_mul(INODES_PER_MIB)
+        ),
         MountFlags::NOEXEC,
     )
 }

@@ -22,6 +22,10 @@ pub(crate) const NAMESPACES: libc::c_int = libc::CLONE_NEWNS
     | libc::CLONE_NEWUTS
     | libc::CLONE_NEWNET;
 
+/// Functions die before daemons when the host itself runs out of memory. Written with privilege it is also the lowest
+/// value that the guest can set (`proc_pid_oom_score_adj(5)`).
+const OOM_SCORE_ADJ: &str = "500";
+
 /// The keeper's ends of everything that leads inside, all non-blocking.
 #[derive(Debug)]
 pub struct Ends {
@@ -105,7 +109,13 @@ pub fn launch(spec: &Spec, group: &Group) -> Result<Launched, LaunchError> {
         Side::Parent { pid, pidfd } => {
             // Only the inside keeps the inner ends, so that their last close is seen here.
             drop(inner);
-            let joined = group.add(pid).step(|| "joining the control group");
+            let score = format!("/proc/{pid}/oom_score_adj");
+            let joined = group
+                .add(pid)
+                .step(|| "joining the control group")
+                .and_then(|()| {
+                    std::fs::write(score, OOM_SCORE_ADJ).step(|| "setting oom_score_adj")
+                });
             let go = || match rustix::io::write(&outer.reports, b"g") {
                 // It has ended already; why it did stands in its report, which is read next.
                 Ok(_) | Err(rustix::io::Errno::PIPE) => Ok(()),

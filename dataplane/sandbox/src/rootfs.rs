@@ -31,6 +31,9 @@ const SECRET_BYTES_MAX: u64 = 1 << 20;
 /// Largest `/etc/passwd` and `/etc/group` that are read, in bytes.
 const ACCOUNTS_BYTES_MAX: u64 = 4 << 20;
 
+/// Files that a tmpfs of the guest may hold per MiB of its size. Empty files take no size, but kernel memory.
+pub(crate) const INODES_PER_MIB: u32 = 256;
+
 /// What was built.
 #[derive(Debug)]
 pub struct Built {
@@ -85,8 +88,9 @@ pub fn build(spec: &Spec, user_namespace: BorrowedFd<'_>) -> Result<Built, Launc
     tmpfs(
         "/tmp",
         &format!(
-            "mode=1777,size={}m,uid={owner},gid={owner}",
-            spec.rootfs.tmp_mib
+            "mode=1777,size={}m,nr_inodes={},uid={owner},gid={owner}",
+            spec.rootfs.tmp_mib,
+            spec.rootfs.tmp_mib.saturating_mul(INODES_PER_MIB)
         ),
         MountFlags::empty(),
     )?;
@@ -114,7 +118,8 @@ fn overlay(
     user_namespace: BorrowedFd<'_>,
     warnings: &mut Vec<String>,
 ) -> Result<(), LaunchError> {
-    let size = format!("mode=0700,size={}m", rootfs.writable_mib);
+    let inodes = rootfs.writable_mib.saturating_mul(INODES_PER_MIB);
+    let size = format!("mode=0700,size={}m,nr_inodes={inodes}", rootfs.writable_mib);
     tmpfs(run_dir, &size, MountFlags::empty())?;
     chdir(run_dir).step(|| format!("entering {}", run_dir.display()))?;
     for name in ["upper", "work", "root"] {

@@ -298,7 +298,12 @@ impl Keeper {
     }
 
     /// Waits for the end and returns the final state.
-    pub fn end(mut self) -> State {
+    pub fn end(self) -> State {
+        self.end_and_said().0
+    }
+
+    /// As [`Self::end`], with what the keeper said on standard error.
+    pub fn end_and_said(mut self) -> (State, String) {
         let deadline = Instant::now() + PATIENCE;
         while self.child.try_wait().expect("waited").is_none() {
             if Instant::now() > deadline {
@@ -320,7 +325,7 @@ impl Keeper {
             Some(i32::from(state.status != Status::Exited)),
             "{state:?} {said}"
         );
-        state
+        (state, said)
     }
 
     /// Waits for the end of a killed keeper.

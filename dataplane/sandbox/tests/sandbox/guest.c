@@ -114,6 +114,12 @@ static int put(const char *path, long bytes) {
     return 0;
 }
 
+static int put_text(const char *path, const char *text) {
+    int file = open(path, O_WRONLY);
+    fact(path, file < 0 ? -1 : write(file, text, strlen(text)));
+    return 0;
+}
+
 static void facts_of(const char *path) {
     struct stat facts;
     if (lstat(path, &facts) < 0) { fact(path, -1); return; }
@@ -166,6 +172,7 @@ int main(int count, char **words) {
     if (!strcmp(word, "interfaces")) return interfaces();
     if (!strcmp(word, "cat")) return copy(words[2]);
     if (!strcmp(word, "put")) return put(words[2], atol(words[3]));
+    if (!strcmp(word, "put-text")) return put_text(words[2], words[3]);
     if (!strcmp(word, "stat")) { for (int i = 2; i < count; i++) facts_of(words[i]); return 0; }
     if (!strcmp(word, "forks")) return forks();
     if (!strcmp(word, "line")) return line(atol(words[2]));

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
 use crate::common::{Host, UID_BASE};
+use rustix::mount::{MountFlags, UnmountFlags};
 use serde_json::json;
 
 fn facts(host: &Host) -> BTreeMap<String, String> {
@@ -265,6 +267,51 @@ fn memory_beyond_the_limit_kills_the_function_only() {
     let mut host = Host::new().with("/limits/memory_bytes", 32 << 20);
     let state = host.run(&["eat"]);
     assert_eq!((state.signal, state.oom_killed), (Some(9), true));
+}
+
+#[test]
+fn the_guest_cannot_ask_to_be_spared_by_the_host() {
+    let mut host = Host::new();
+    host.run(&["put-text", "/proc/self/oom_score_adj", "-1"]);
+    assert_eq!(host.output(), ["/proc/self/oom_score_adj EACCES"]);
+    let mut host = Host::new();
+    host.run(&["cat", "/proc/self/oom_score_adj"]);
+    assert_eq!(host.output(), ["500"]);
+}
+
+#[test]
+fn layers_that_cannot_be_shifted_still_run() {
+    let mut host = Host::new();
+    let ram = RamFs::over(&host.path("layer"));
+    let keeper = host.start(&["stat", "/bin/guest", "/tmp"]);
+    let (state, said) = keeper.end_and_said();
+    drop(ram);
+    assert_eq!(state.exit_code, Some(0), "{state:?}");
+    assert!(said.contains("id-mapped mounts refused"), "{said}");
+    assert_eq!(
+        host.output(),
+        ["/bin/guest 100755 65534:65534", "/tmp 41777 0:0"]
+    );
+}
+
+/// A file system without id-mapped mounts (ramfs) in place of the layer.
+struct RamFs(PathBuf);
+
+impl RamFs {
+    fn over(layer: &Path) -> Self {
+        rustix::mount::mount("ramfs", layer, "ramfs", MountFlags::empty(), c"mode=0755")
+            .expect("mounted");
+        let mounted = Self(layer.to_owned());
+        fs::create_dir(layer.join("bin")).expect("folder");
+        fs::copy(crate::common::guest(), layer.join("bin/guest")).expect("guest");
+        mounted
+    }
+}
+
+impl Drop for RamFs {
+    fn drop(&mut self) {
+        let _ = rustix::mount::unmount(&self.0, UnmountFlags::DETACH);
+    }
 }
 
 #[test]
