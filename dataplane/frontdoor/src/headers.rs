@@ -199,6 +199,8 @@ pub fn push_reply(out: &mut Vec<u8>, reply: &Reply, backward: &Backward<'_>) {
     if reply.nosniff && !reply.body.is_empty() {
         push_field(out, "X-Content-Type-Options", b"nosniff");
     }
+    let date = crate::date::http_date(crate::clock::unix_ns() / 1_000_000_000);
+    push_field(out, "Date", date.as_bytes());
     push_number(out, "Content-Length", reply.body.len() as u64);
     if let Some(internal) = reply.internal {
         push_field(out, "X-OpenFaaS-Internal", internal.as_bytes());

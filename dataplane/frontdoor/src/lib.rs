@@ -11,6 +11,7 @@ mod clock;
 mod config;
 mod conn;
 mod control;
+mod date;
 mod deadlines;
 mod dispatch;
 mod down;

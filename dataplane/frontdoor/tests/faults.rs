@@ -4,12 +4,13 @@ mod support;
 
 use std::io::{BufReader, Read, Write};
 use std::net::Shutdown;
+use std::os::unix::net::UnixStream;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use jd_frontdoor::Timeouts;
 use jd_wire::control::FunctionSettings;
-use support::{answering, channel, eventually, named, ok, read_head, World};
+use support::{answering, channel, eventually, named, ok, read_body, read_head, World};
 
 #[test]
 fn a_function_that_dies_before_it_answers_is_a_502() {
@@ -103,6 +104,53 @@ fn a_connection_closed_while_idle_costs_no_request() {
         assert_eq!(client.get("/function/f").text(), "once");
     }
     assert_eq!(server.accepted.load(Ordering::SeqCst), 200);
+}
+
+/// Answers the first request of each connection with its body and closes at the second, as a server does that
+/// has just decided to end an idle connection.
+fn closes_at_the_second(mut stream: UnixStream) {
+    let mut reader = BufReader::new(stream.try_clone().unwrap());
+    let (_, headers) = read_head(&mut reader).unwrap();
+    let (body, _) = read_body(&mut reader, &headers, false).unwrap();
+    stream.write_all(&ok(body)).unwrap();
+    read_head(&mut reader);
+}
+
+#[test]
+fn what_may_be_sent_twice_is_sent_again_on_a_new_connection() {
+    let world = World::new();
+    let server = world.serve("a", closes_at_the_second);
+    world.put("f", &["a"], FunctionSettings::default());
+    let mut client = world.connect();
+    let body = "b".repeat(20_000);
+    let put = format!("PUT /function/f HTTP/1.1\r\nHost: h\r\nContent-Length: 20000\r\n\r\n{body}");
+    for connections in 1..=3 {
+        client.send(&put);
+        assert_eq!(client.receive().unwrap().text(), body);
+        assert_eq!(server.accepted.load(Ordering::SeqCst), connections);
+    }
+    // A POST may have had its effect: it is not sent again.
+    assert_eq!(client.post("/function/f", b"x").status, 502);
+    assert_eq!(client.post("/function/f", b"x").status, 200);
+}
+
+#[test]
+fn nothing_is_sent_a_third_time() {
+    let world = World::new();
+    let first = world.serve("a", named("once"));
+    world.put("f", &["a"], FunctionSettings::default());
+    let mut client = world.connect();
+    assert_eq!(client.get("/function/f").text(), "once");
+    let (tell, seen) = channel();
+    // The old connection stays, but nobody answers on it; new ones are closed after their request.
+    drop(first);
+    let _server = world.serve("a", move |stream| {
+        read_head(&mut BufReader::new(stream));
+        tell.lock().unwrap().send(()).unwrap();
+    });
+    assert_eq!(client.get("/function/f").status, 502);
+    assert_eq!(seen.iter().take(1).count(), 1);
+    assert!(seen.try_recv().is_err());
 }
 
 #[test]
