@@ -72,7 +72,6 @@ fn serve_one(shared: &Shared, client: &mut Client) -> io::Result<bool> {
         client.write_until(Some(read_deadline))?;
     }
     let keep = answer(shared, client, &mut request, read_deadline)?;
-    client.write_until(Some(Instant::now() + shared.settings.write_timeout))?;
     if !keep || !request.keep_alive {
         return Ok(false);
     }
@@ -239,6 +238,7 @@ fn stream(
         say(&ending.text());
     }
     client.end_answer();
+    client.write_until(Some(Instant::now() + settings.write_timeout))?;
     access_log(shared, request, 200, None);
     Ok(true)
 }

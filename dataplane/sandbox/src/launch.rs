@@ -81,6 +81,14 @@ fn ends() -> io::Result<(Ends, Ends)> {
     Ok((outer, inner))
 }
 
+fn prefer_for_oom(file: &str) -> Result<(), LaunchError> {
+    match std::fs::write(file, OOM_SCORE_ADJ) {
+        // Ours is higher already and this root may not lower it (no CAP_SYS_RESOURCE): as good.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        done => done.step(|| "setting oom_score_adj"),
+    }
+}
+
 /// Starts process 1 in new namespaces and in its control group. The caller moves into the socket namespace: the
 /// keeper needs no network of its own, and being there it keeps the namespace alive.
 ///
