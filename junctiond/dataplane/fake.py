@@ -21,7 +21,10 @@ class FakeDataplane:
     """`Dataplane` in memory. `auto_ready` lets every sandbox attach and listen when it is probed."""
 
     listener: Listener | None = None
+    told: dict[tuple[str, str], Function] = field(default_factory=dict)
+    """What the client remembers to tell every new jnetd."""
     functions: dict[tuple[str, str], Function] = field(default_factory=dict)
+    """What jnetd knows."""
     history: list[Function] = field(default_factory=list)
     listening: dict[str, set[int]] = field(default_factory=dict)
     in_flight: dict[str, int] = field(default_factory=dict)
@@ -38,16 +41,19 @@ class FakeDataplane:
         """See `Dataplane`."""
         self.listener = listener
         if self.connected:
-            listener.dataplane_connected(await self.sandboxes())
+            self.reconnect()
         await asyncio.Event().wait()
 
     async def put_function(self, function: Function) -> None:
         """See `Dataplane`."""
-        self.functions[function.namespace, function.name] = function
-        self.history.append(function)
+        self.told[function.namespace, function.name] = function
+        if self.connected:
+            self.functions[function.namespace, function.name] = function
+            self.history.append(function)
 
     async def delete_function(self, namespace: str, name: str) -> None:
         """See `Dataplane`."""
+        self.told.pop((namespace, name), None)
         self.functions.pop((namespace, name), None)
 
     async def probe(self, sandbox: str, port: int, path: str | None, timeout_ms: int) -> int | None:
@@ -79,6 +85,9 @@ class FakeDataplane:
     async def sandboxes(self) -> list[AttachedSandbox]:
         """See `Dataplane`."""
         self._require()
+        return self._attached()
+
+    def _attached(self) -> list[AttachedSandbox]:
         return [
             AttachedSandbox(name, "", tuple(sorted(ports)))
             for name, ports in self.listening.items()
@@ -114,6 +123,13 @@ class FakeDataplane:
         """The invocations in flight end."""
         self.in_flight.pop(sandbox, None)
         self._changed.set()
+
+    def reconnect(self) -> None:
+        """A connection stands: jnetd is told everything and nothing else."""
+        self.connected = True
+        self.functions = dict(self.told)
+        if self.listener is not None:
+            self.listener.dataplane_connected(self._attached())
 
     def lose(self) -> None:
         """jnetd dies: it forgets everything."""
