@@ -121,9 +121,7 @@ pub fn launch(spec: &Spec, group: &Group) -> Result<Launched, LaunchError> {
             let joined = group
                 .add(pid)
                 .step(|| "joining the control group")
-                .and_then(|()| {
-                    std::fs::write(score, OOM_SCORE_ADJ).step(|| "setting oom_score_adj")
-                });
+                .and_then(|()| prefer_for_oom(&score));
             let go = || match rustix::io::write(&outer.reports, b"g") {
                 // It has ended already; why it did stands in its report, which is read next.
                 Ok(_) | Err(rustix::io::Errno::PIPE) => Ok(()),
