@@ -55,14 +55,16 @@ impl Worker {
         Ok(())
     }
 
-    /// Whether clients have as many connections as they may.
+    /// Whether clients have as many connections, or all buffers as much memory, as they may.
     fn is_full(&self) -> bool {
-        self.downs.len() - self.guests.total() >= self.shared.limits.connections_max
+        self.io.pool.is_exhausted()
+            || self.downs.len() - self.guests.total() >= self.shared.limits.connections_max
     }
 
     /// Serves a guest's connection to the gateway.
     pub fn adopt(&mut self, socket: OwnedFd, peer: SocketAddr) {
-        if self.guests.enter(peer.ip(), &self.shared.limits) {
+        let room = !self.io.pool.is_exhausted();
+        if room && self.guests.enter(peer.ip(), &self.shared.limits) {
             self.add_down(socket, peer.to_string(), Some(peer.ip()));
         } else {
             log::debug!("{} has too many connections to the gateway", peer.ip());

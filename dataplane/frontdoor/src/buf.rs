@@ -10,12 +10,27 @@ const KEPT_BYTES_MAX: usize = 64 << 10;
 const KEPT_MAX: usize = 64;
 
 /// Memory for buffers, of one worker.
-#[derive(Default)]
 pub struct BufPool {
     free: Vec<Vec<u8>>,
+    lent_bytes: usize,
+    lent_bytes_max: usize,
 }
 
 impl BufPool {
+    /// Lends about so many bytes before [`Self::is_exhausted`].
+    pub fn new(lent_bytes_max: usize) -> Self {
+        Self {
+            free: Vec::new(),
+            lent_bytes: 0,
+            lent_bytes_max,
+        }
+    }
+
+    /// Whether buffers hold more than they should: nothing large may be begun now.
+    pub fn is_exhausted(&self) -> bool {
+        self.lent_bytes > self.lent_bytes_max
+    }
+
     fn get(&mut self) -> Vec<u8> {
         self.free
             .pop()
@@ -36,6 +51,10 @@ impl BufPool {
 pub struct Buf {
     data: Vec<u8>,
     start: usize,
+    /// What is before `start` is kept for a second try.
+    keeps: bool,
+    /// Capacity that the pool knows of.
+    counted: usize,
 }
 
 impl Buf {
@@ -56,23 +75,32 @@ impl Buf {
         self.data.len()
     }
 
+    /// Tells the pool how much memory this has now.
+    fn count(&mut self, pool: &mut BufPool) {
+        let capacity = self.data.capacity();
+        pool.lent_bytes = (pool.lent_bytes + capacity).saturating_sub(self.counted);
+        self.counted = capacity;
+    }
+
     /// The memory to append to.
     pub fn back(&mut self, pool: &mut BufPool) -> &mut Vec<u8> {
         if self.data.capacity() == 0 {
             self.data = pool.get();
         }
+        self.count(pool);
         &mut self.data
     }
 
     /// The memory to append to, with room for at least `room` bytes.
     pub fn back_with_room(&mut self, room: usize, pool: &mut BufPool) -> &mut Vec<u8> {
-        if self.data.capacity() - self.data.len() < room && self.start > 0 {
+        let tight = self.data.capacity() - self.data.len() < room;
+        if tight && self.start > 0 && !self.keeps {
             self.data.drain(..self.start);
             self.start = 0;
         }
-        let back = self.back(pool);
-        back.reserve(room);
-        back
+        self.back(pool).reserve(room);
+        self.count(pool);
+        &mut self.data
     }
 
     /// Moves `count` bytes from the front of `from` to the back, without a copy where whole buffers can be
@@ -98,29 +126,34 @@ impl Buf {
 
     /// Takes `count` bytes off the front but keeps them for [`Self::rewind`].
     pub fn consume_kept(&mut self, count: usize) {
+        self.keeps = true;
         self.start = (self.start + count).min(self.data.len());
     }
 
     /// Puts all kept bytes back.
     pub fn rewind(&mut self) {
         self.start = 0;
+        self.keeps = false;
     }
 
     /// Forgets kept bytes.
     pub fn forget_taken(&mut self) {
+        self.keeps = false;
         self.consume(0);
     }
 
     pub fn clear(&mut self) {
         self.data.clear();
         self.start = 0;
+        self.keeps = false;
     }
 
     /// Gives the memory back if nothing is in it.
     pub fn release(&mut self, pool: &mut BufPool) {
         if self.is_empty() && self.data.capacity() > 0 {
-            self.start = 0;
+            self.clear();
             pool.put(std::mem::take(&mut self.data));
+            self.count(pool);
         }
     }
 }
@@ -131,7 +164,7 @@ mod tests {
 
     #[test]
     fn kept_bytes_come_back_until_forgotten() {
-        let mut pool = BufPool::default();
+        let mut pool = BufPool::new(usize::MAX);
         let mut buf = Buf::default();
         buf.back(&mut pool).extend_from_slice(b"abcd");
         buf.consume_kept(4);
@@ -142,12 +175,37 @@ mod tests {
         buf.forget_taken();
         assert_eq!(buf.held(), 0);
         buf.release(&mut pool);
-        assert_eq!(pool.free.len(), 1);
+        assert_eq!((pool.free.len(), pool.lent_bytes), (1, 0));
+    }
+
+    #[test]
+    fn kept_bytes_survive_growth() {
+        let mut pool = BufPool::new(usize::MAX);
+        let mut buf = Buf::default();
+        buf.back(&mut pool).extend_from_slice(&[1; SMALL_BYTES]);
+        buf.consume_kept(SMALL_BYTES);
+        buf.back_with_room(2, &mut pool).extend_from_slice(&[2; 2]);
+        assert_eq!(buf.pending(), [2, 2]);
+        buf.rewind();
+        assert_eq!(buf.len(), SMALL_BYTES + 2);
+    }
+
+    #[test]
+    fn the_pool_knows_what_it_lent() {
+        let mut pool = BufPool::new(SMALL_BYTES * 2);
+        let (mut a, mut b) = (Buf::default(), Buf::default());
+        a.back_with_room(SMALL_BYTES * 4, &mut pool).push(1);
+        assert!(pool.is_exhausted());
+        b.take_from(&mut a, 1, &mut pool);
+        a.release(&mut pool);
+        b.consume(1);
+        b.release(&mut pool);
+        assert!(!pool.is_exhausted() && pool.lent_bytes == 0);
     }
 
     #[test]
     fn whole_buffers_are_exchanged_and_parts_copied() {
-        let mut pool = BufPool::default();
+        let mut pool = BufPool::new(usize::MAX);
         let (mut from, mut to) = (Buf::default(), Buf::default());
         from.back(&mut pool).extend_from_slice(b"abcdef");
         let memory = from.pending().as_ptr();
@@ -164,7 +222,7 @@ mod tests {
 
     #[test]
     fn room_is_made_by_moving_before_growing() {
-        let mut pool = BufPool::default();
+        let mut pool = BufPool::new(usize::MAX);
         let mut buf = Buf::default();
         buf.back(&mut pool).extend_from_slice(&[1; SMALL_BYTES]);
         buf.consume(SMALL_BYTES - 1);

@@ -56,6 +56,9 @@ pub struct Limits {
     pub guest_connections_max: usize,
     /// Connections of one sandbox to the gateway; further ones are closed.
     pub connections_per_guest_max: usize,
+    /// Memory of all buffers, in bytes. Above it no connection is taken in, no request waits, and heads of
+    /// more than 64 KiB are refused, until there is less.
+    pub memory_bytes_max: usize,
     /// Longest head of a message, in bytes.
     pub head_bytes_max: usize,
     /// Longest request target, in bytes.
@@ -70,6 +73,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections_max: 16_384,
+            memory_bytes_max: 512 << 20,
             guest_connections_max: 8192,
             connections_per_guest_max: 1024,
             head_bytes_max: 1 << 20,

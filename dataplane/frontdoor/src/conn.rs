@@ -97,10 +97,15 @@ impl Conn {
     /// Reads once, if something may be there. Returns the bytes read; 0 means none now, or [`Self::ended`].
     ///
     /// # Errors
-    /// The connection was reset.
+    /// The connection was reset, or there is no memory for a head of this size now.
     pub fn fill(&mut self, io: &mut Io) -> io::Result<usize> {
         if !self.readable || self.ended {
             return Ok(0);
+        }
+        if io.pool.is_exhausted() && self.received.len() > READ_BYTES {
+            self.ended = true;
+            self.readable = false;
+            return Err(io::ErrorKind::OutOfMemory.into());
         }
         let room = if self.busy {
             READ_BYTES

@@ -70,12 +70,18 @@ impl Worker {
             match self.connection_to(&replica) {
                 Ok(up) => return Ok((replica, up)),
                 Err(error) => {
-                    log::debug!(
+                    let first = replica.failed(self.io.now_ns);
+                    let level = if first {
+                        log::Level::Warn
+                    } else {
+                        log::Level::Debug
+                    };
+                    log::log!(
+                        level,
                         "no connection to {}:{}: {error}",
                         replica.sandbox,
                         replica.port
                     );
-                    replica.failed(self.io.now_ns);
                     self.give_place_back(function, &replica);
                 }
             }

@@ -5,6 +5,8 @@
 //! route table that is replaced as a whole, and atomic counters. No Python, database or look-up stands in
 //! the path of an invocation.
 
+#![forbid(unsafe_code)]
+
 mod accept;
 mod buf;
 mod clock;

@@ -2,7 +2,7 @@
 
 use rustix::event::epoll::EventFlags;
 
-use crate::conn::Conn;
+use crate::conn::{Conn, Io};
 use crate::handle::ProbeDone;
 use crate::poll::Token;
 use crate::slab::Key;
@@ -94,7 +94,7 @@ impl Worker {
         let Some(probe) = self.probes.get_mut(key) else {
             return;
         };
-        probe.conn = None;
+        release(&mut probe.conn, &mut self.io);
         let at_ns = (self.io.now_ns + probe.wait_ns).min(probe.order.until_ns);
         probe.wait_ns = (probe.wait_ns * 2).min(WAIT_NS_MAX);
         self.timers.arm(probe.timer, at_ns);
@@ -145,10 +145,20 @@ impl Worker {
 
     /// Tells the outcome.
     pub fn end_probe(&mut self, key: Key, outcome: Option<Option<u16>>) {
-        let Some(probe) = self.probes.remove(key) else {
+        let Some(mut probe) = self.probes.remove(key) else {
             return;
         };
+        release(&mut probe.conn, &mut self.io);
         self.timers.remove(probe.timer);
         (probe.order.done)(outcome);
+    }
+}
+
+/// Closes a connection and gives its memory back.
+fn release(conn: &mut Option<Conn>, io: &mut Io) {
+    if let Some(mut conn) = conn.take() {
+        conn.received.clear();
+        conn.unsent.clear();
+        conn.release(io);
     }
 }

@@ -63,12 +63,13 @@ impl Replica {
         self.in_flight.fetch_sub(1, Ordering::SeqCst) == 1
     }
 
-    /// A connection failed: leave the replica alone for a while.
-    pub fn failed(&self, now_ns: u64) {
+    /// A connection failed: leave the replica alone for a while. True: the first one after a success.
+    pub fn failed(&self, now_ns: u64) -> bool {
         let failures = self.failures.fetch_add(1, Ordering::Relaxed).min(16);
         let wait_ns = (RETRY_NS_MIN << failures).min(RETRY_NS_MAX);
         self.down_until_ns
             .store(now_ns + wait_ns, Ordering::Relaxed);
+        failures == 0
     }
 
     /// A connection came about.

@@ -29,7 +29,8 @@ impl Worker {
             return self.answer(key, &reply::no_replica(&function.name));
         }
         let state = &function.state;
-        if state.queued.fetch_add(1, Relaxed) >= settings.queue_max {
+        let full = state.queued.fetch_add(1, Relaxed) >= settings.queue_max;
+        if full || self.io.pool.is_exhausted() {
             state.queued.fetch_sub(1, Relaxed);
             state.shards[self.index].rejected.add(1);
             return self.answer(key, &reply::queue_full(function));

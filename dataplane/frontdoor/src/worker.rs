@@ -99,6 +99,7 @@ impl Worker {
         listeners: Vec<std::net::TcpListener>,
     ) -> io::Result<Self> {
         let poll = Poll::new()?;
+        let pool = BufPool::new(shared.limits.memory_bytes_max);
         poll.add_bell(&shared.mailboxes[index], Token::Mailbox)?;
         let routes = Cache::new(Arc::clone(&shared.registry.table));
         let mut worker = Self {
@@ -106,7 +107,7 @@ impl Worker {
             shared,
             io: Io {
                 poll,
-                pool: BufPool::default(),
+                pool,
                 now_ns: monotonic_ns(),
                 moved: 0,
             },

@@ -8,7 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use jd_frontdoor::Timeouts;
+use jd_frontdoor::{Limits, Timeouts};
 use jd_wire::control::FunctionSettings;
 use support::{answering, channel, eventually, named, ok, read_body, read_head, World};
 
@@ -292,6 +292,45 @@ fn heads_above_the_limits_are_refused() {
         let _ = client.stream.write_all(request.as_bytes());
         assert_eq!(client.receive().unwrap().status, status);
     }
+}
+
+#[test]
+fn large_heads_of_many_clients_cannot_take_all_memory() {
+    let world = World::with(|config| {
+        config.limits = Limits {
+            memory_bytes_max: 2 << 20,
+            ..Limits::default()
+        };
+        config.timeouts = Timeouts {
+            head: Duration::from_secs(1),
+            ..config.timeouts
+        };
+    });
+    let _server = world.serve("a", named("a"));
+    world.put("f", &["a"], FunctionSettings::default());
+    let mut before = world.connect();
+    assert_eq!(before.get("/function/f").text(), "a");
+    let mut part = b"GET /function/f HTTP/1.1\r\nHost: h\r\nA: ".to_vec();
+    part.resize(900 << 10, b'a');
+    let hostile: Vec<_> = (0..16)
+        .map(|_| {
+            let (mut client, part) = (world.connect(), part.clone());
+            std::thread::spawn(move || {
+                let _ = client.stream.write_all(&part);
+                client.receive().map(|response| response.status)
+            })
+        })
+        .collect();
+    for _ in 0..20 {
+        assert_eq!(before.get("/function/f").text(), "a");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let outcomes: Vec<_> = hostile
+        .into_iter()
+        .map(|client| client.join().unwrap())
+        .collect();
+    assert!(outcomes.contains(&None), "{outcomes:?}");
+    assert_eq!(world.get("/function/f").text(), "a");
 }
 
 #[test]

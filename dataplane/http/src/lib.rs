@@ -14,6 +14,8 @@
 //! assert_eq!((head.target, head.keep_alive), ("/function/aes", true));
 //! ```
 
+#![forbid(unsafe_code)]
+
 mod body;
 mod chunked;
 mod connection;
