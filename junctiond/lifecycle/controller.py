@@ -6,10 +6,11 @@ takes time runs in tasks that end by posting an event.
 
 import asyncio
 import contextlib
+import functools
 import logging
 import math
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -39,6 +40,9 @@ logger = logging.getLogger(__name__)
 POLL_S = 0.05
 """Between probes of a replica that does not answer yet; the listening event normally comes first."""
 PROBE_MS_MAX = 5_000
+
+Ending = Callable[[], Awaitable[Exit]]
+"""Starts or adopts a sandbox and waits for its end."""
 
 Key = tuple[str, str]
 """Namespace and name."""
@@ -275,13 +279,13 @@ class FunctionController:
             case reconcile.Withdraw():
                 await self._around.dataplane.delete_function(*self.key)
             case reconcile.Drain(sandbox):
-                self._spawn(self._drain(sandbox))
+                self._spawn(self._drain, sandbox)
             case reconcile.Stop(sandbox):
                 workshop.stop(sandbox)
             case reconcile.Kill(sandbox):
                 workshop.kill(sandbox)
             case reconcile.Forget(sandbox):
-                self._spawn(workshop.forget(sandbox))
+                self._spawn(workshop.forget, sandbox)
             case reconcile.Finish():
                 self._finished = True
 
@@ -300,13 +304,15 @@ class FunctionController:
         self.post(Launched(lease.sandbox, number))
         logger.info("sandbox launched", extra={"fields": {"sandbox": lease.sandbox}})
         workshop = self._around.workshop
-        self._spawn(self._live(lease.sandbox, workshop.launch(lease, generation), ask=True))
+        ending = functools.partial(workshop.launch, lease, generation)
+        self._spawn(self._live, lease.sandbox, ending, True)
 
     def _adopt(self, sandbox: str, ask: bool) -> None:
         self._listening[sandbox] = asyncio.Event()
-        self._spawn(self._live(sandbox, self._around.workshop.wait(sandbox), ask=ask))
+        ending = functools.partial(self._around.workshop.wait, sandbox)
+        self._spawn(self._live, sandbox, ending, ask)
 
-    async def _live(self, sandbox: str, ending: Coroutine[Any, Any, Exit], *, ask: bool) -> None:
+    async def _live(self, sandbox: str, ending: Ending, ask: bool) -> None:
         """One sandbox from its launch to its end; `ask`: it is not known to answer yet."""
         async with asyncio.TaskGroup() as group:
             asking = group.create_task(self._await_answer(sandbox)) if ask else None
@@ -323,9 +329,9 @@ class FunctionController:
             self.restarts += 1
         self.post(Exited(sandbox, text))
 
-    async def _ended(self, ending: Coroutine[Any, Any, Exit]) -> Exit:
+    async def _ended(self, ending: Ending) -> Exit:
         try:
-            return await ending
+            return await ending()
         except (
             Exception
         ) as error:  # whatever it was, the replica must not stay "launching" for ever
@@ -472,13 +478,13 @@ class FunctionController:
     def _names(self) -> dict[str, object]:
         return {"name": self.key[1], "namespace": self.key[0]}
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        self._around.spawn(self._guard(work))
+    def _spawn(self, work: Callable[..., Awaitable[None]], *arguments: Any) -> None:
+        self._around.spawn(self._guard(work, *arguments))
 
-    async def _guard(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _guard(self, work: Callable[..., Awaitable[None]], *arguments: Any) -> None:
         """A fault in one sandbox's task must not end the daemon: it is logged with its function."""
         try:
-            await work
+            await work(*arguments)
         except Exception as error:
             logger.error("task failed", exc_info=error, extra={"fields": self._names()})
 

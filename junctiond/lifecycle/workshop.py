@@ -6,6 +6,7 @@ Shared by all functions; it knows no lifecycle, only one sandbox at a time.
 import ipaddress
 import secrets as randomness
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -37,12 +38,14 @@ class Workshop:
         images: ImageStore,
         secret_files: SecretFiles,
         logs: FunctionLogs,
+        token: Callable[[], str] = lambda: randomness.token_hex(4),
     ) -> None:
         self._settings = settings
         self._store = store
         self._launcher = launcher
         self._images = images
         self._secrets = secret_files
+        self._token = token
         self.logs = logs
         self.meter = UsageMeter(settings.cgroup_parent)
         network = ipaddress.IPv4Network(settings.network)
@@ -68,7 +71,7 @@ class Workshop:
         slot = next_slot(self.addresses, slots, self._last_slot)
         name, namespace = generation.deployment.name, generation.deployment.namespace
         lease = Lease(
-            sandbox=f"{name}.{namespace}.{randomness.token_hex(4)}",
+            sandbox=f"{name}.{namespace}.{self._token()}",
             namespace=namespace,
             name=name,
             generation=generation.number,

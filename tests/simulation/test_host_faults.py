@@ -70,6 +70,7 @@ class Machine:
             self.parts.image_store,
             secrets,
             FunctionLogs(settings.logs_dir),
+            self.token,
         )
         async with asyncio.TaskGroup() as group:
             registry = FunctionRegistry(
@@ -88,6 +89,10 @@ class Machine:
                 connection.cancel()
                 registry.abandon()
         store.close()
+
+    def token(self) -> str:
+        """Sandbox names that a seed reproduces."""
+        return f"{self.random.getrandbits(32):08x}"
 
     # What users do.
 
