@@ -8,6 +8,12 @@ MANIFEST_BYTES_MAX = 4 * MIB
 """As registries bound it (OCI distribution-spec, "Pushing Manifests")."""
 
 CONFIG_BYTES_MAX = 8 * MIB
+IMAGE_BYTES_MAX = 64 << 30
+"""Of all compressed layers, as the manifest declares them: refused before anything is fetched."""
+
+PULLS_MAX = 4
+"""Images fetched at once; more would only share the same line and disk."""
+
 LAYERS_MAX = 127
 """Docker's own bound; the kernel's overlay takes 500 lower directories."""
 

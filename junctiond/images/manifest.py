@@ -12,7 +12,12 @@ from dataclasses import dataclass
 import msgspec
 
 from junctiond.images.base import ImageConfig
-from junctiond.images.limits import CONFIG_BYTES_MAX, LAYERS_MAX, MANIFEST_BYTES_MAX
+from junctiond.images.limits import (
+    CONFIG_BYTES_MAX,
+    IMAGE_BYTES_MAX,
+    LAYERS_MAX,
+    MANIFEST_BYTES_MAX,
+)
 
 INDEX_TYPES = frozenset(
     {
@@ -34,6 +39,10 @@ _PORT = re.compile(r"([0-9]{1,5})(?:/tcp)?")
 
 class InvalidManifest(ValueError):
     """A document that breaks the specification; the message says where."""
+
+
+class NoImageForThisMachine(InvalidManifest):
+    """An index without an image for this host's architecture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +110,9 @@ class _ConfigDocument(msgspec.Struct, frozen=True):
     rootfs: _RootFs = msgspec.field(default_factory=_RootFs)
 
 
-def digest_of(data: bytes) -> str:
-    """The sha256 digest of a document, as manifests write it."""
-    return f"sha256:{hashlib.sha256(data).hexdigest()}"
+def digest_of(data: bytes, algorithm: str = "sha256") -> str:
+    """The digest of a document, as manifests write it."""
+    return f"{algorithm}:{hashlib.new(algorithm, data).hexdigest()}"
 
 
 def host_architecture() -> str:
@@ -132,7 +141,7 @@ def choose(data: bytes, architecture: str) -> Descriptor | None:
         ):
             return _descriptor(entry)
     names = sorted({f"{p.os}/{p.architecture}" for p in (entry.platform for entry in offered) if p})
-    raise InvalidManifest(
+    raise NoImageForThisMachine(
         f"it has no image for linux/{architecture}, only for {', '.join(names) or 'nothing'}"
     )
 
@@ -151,7 +160,10 @@ def parse_manifest(data: bytes) -> Manifest:
     config = _descriptor(document.config)
     if config.size > CONFIG_BYTES_MAX:
         raise InvalidManifest(f"the configuration is larger than {CONFIG_BYTES_MAX} bytes")
-    return Manifest(config, tuple(_descriptor(layer) for layer in document.layers))
+    layers = tuple(_descriptor(layer) for layer in document.layers)
+    if sum(layer.size for layer in layers) > IMAGE_BYTES_MAX:
+        raise InvalidManifest(f"the layers are larger than {IMAGE_BYTES_MAX >> 30} GiB")
+    return Manifest(config, layers)
 
 
 def parse_config(data: bytes) -> ParsedConfig:

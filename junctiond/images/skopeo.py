@@ -9,7 +9,7 @@ from pathlib import Path
 from junctiond.images.base import ImageError, ImageReason
 from junctiond.images.limits import MANIFEST_BYTES_MAX, STDERR_BYTES_MAX
 
-INSPECT_TIMEOUT_S = 60
+INSPECT_TIMEOUT_S = 20
 COPY_TIMEOUT_S = 1800
 _KILL_WAIT_S = 5
 

@@ -27,10 +27,11 @@ from junctiond.images.limits import (
     CONFIG_BYTES_MAX,
     INDEX_DEPTH_MAX,
     MANIFEST_BYTES_MAX,
+    PULLS_MAX,
     LayerLimits,
 )
 from junctiond.images.locks import KeyedLocks, file_lock
-from junctiond.images.manifest import InvalidManifest
+from junctiond.images.manifest import InvalidManifest, NoImageForThisMachine
 from junctiond.images.records import Record, Records
 from junctiond.images.reference import InvalidReference, Reference, RegistryReference, parse
 from junctiond.images.skopeo import Skopeo
@@ -70,6 +71,7 @@ class OciImageStore:
         self._limits = limits or LayerLimits()
         self._clock_ns = clock_ns
         self._skopeo = Skopeo(authfile)
+        self._pulls = asyncio.Semaphore(PULLS_MAX)
 
     async def resolve(self, reference: str) -> Image:
         """The image, pulled first where it is not here; concurrent calls for one image pull once.
@@ -102,21 +104,32 @@ class OciImageStore:
     async def _find(self, reference: Reference) -> Record:
         name = str(reference)
         pinned = reference.digest if isinstance(reference, RegistryReference) else None
-        if pinned and (record := self._here(self._records.digest_of(name))):
-            return self._touch(record)
+        if pinned and (record := await self._stored(name)):
+            return record
         try:
             digest, source = await self._look_up(reference)
         except ImageError as error:
-            record = self._here(self._records.digest_of(name))
-            if error.reason is not ImageReason.UNREACHABLE or record is None:
+            if error.reason is not ImageReason.UNREACHABLE:
+                raise
+            record = await self._stored(name)
+            if record is None:
                 raise
             _log.warning("registry unreachable, using the stored image", extra={"image": name})
             return record
         async with file_lock(self._images / "lock", shared=True):
             async with self._locks.hold(digest.replace(":", "-")):
-                record = self._here(digest) or await self._pull(reference, digest, source)
+                record = self._here(digest)
+                if record is None:
+                    async with self._pulls:
+                        record = await self._pull(reference, digest, source)
             self._records.put_name(name, digest)
             return self._touch(record)
+
+    async def _stored(self, name: str) -> Record | None:
+        """What the name last meant, if it is whole on this disk."""
+        async with file_lock(self._images / "lock", shared=True):
+            record = self._here(self._records.digest_of(name))
+            return self._touch(record) if record else None
 
     def _touch(self, record: Record) -> Record:
         """Makes an image young again, so that collection leaves it to the deployment that asks for it now."""
@@ -143,12 +156,15 @@ class OciImageStore:
             digest = documents.digest_of(data)
             try:
                 chosen = documents.choose(data, architecture)
-            except InvalidManifest as error:
+            except NoImageForThisMachine as error:
                 raise ImageError(ImageReason.UNKNOWN, f"{reference}: {error}") from None
             if not isinstance(reference, RegistryReference):
                 # A layout is copied by its name; skopeo makes the same choice from its index.
                 return (chosen.digest if chosen else digest), source
             if chosen is None:
+                documents.parse_manifest(
+                    data
+                )  # outside our bounds: refused before anything is fetched
                 return digest, reference.source(digest)
             source = reference.source(chosen.digest)
         raise ImageError(ImageReason.CORRUPT, f"{reference}: an index in an index, again and again")
@@ -191,7 +207,7 @@ class OciImageStore:
         if path.stat().st_size > bytes_max:
             raise InvalidManifest(f"a document of more than {bytes_max} bytes")
         data = path.read_bytes()
-        if documents.digest_of(data) != descriptor.digest:
+        if documents.digest_of(data, descriptor.digest.partition(":")[0]) != descriptor.digest:
             path.unlink()
             raise InvalidManifest(
                 f"the blob {descriptor.digest} was damaged on disk; deploy again to fetch it anew"

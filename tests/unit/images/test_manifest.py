@@ -69,6 +69,10 @@ def test_a_manifest_is_no_index():
         (document(config={"digest": A, "size": -1}, layers=[]), "negative size"),
         (document(config={"digest": A, "size": 1 << 40}, layers=[]), "configuration is larger"),
         (document(config=entry(A, None), layers=[entry(B, None)] * (LAYERS_MAX + 1)), "at most"),
+        (
+            document(config=entry(A, None), layers=[{"digest": B, "size": 1 << 40}]),
+            "layers are larger",
+        ),
         (document(config=entry("sha256:../../../etc/passwd", None), layers=[]), "no valid digest"),
     ],
 )
