@@ -26,6 +26,11 @@ impl BufPool {
         }
     }
 
+    /// Memory of all buffers, in bytes.
+    pub fn lent_bytes(&self) -> usize {
+        self.lent_bytes
+    }
+
     /// Whether buffers hold more than they should: nothing large may be begun now.
     pub fn is_exhausted(&self) -> bool {
         self.lent_bytes > self.lent_bytes_max

@@ -182,8 +182,12 @@ impl FrontDoor {
         }
         self.tell_all(|| Command::Stop);
         for thread in threads {
-            if thread.join().is_err() {
+            if let Err(panic) = thread.join() {
                 log::error!("a front-door worker panicked");
+                // A test must not pass over a dead worker.
+                if cfg!(debug_assertions) && !std::thread::panicking() {
+                    std::panic::resume_unwind(panic);
+                }
             }
         }
     }

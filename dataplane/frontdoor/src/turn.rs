@@ -218,6 +218,10 @@ impl Worker {
         for key in self.downs.keys() {
             self.client_gone(key);
         }
+        for key in self.ups.keys() {
+            self.close_up(key);
+        }
         self.check_drains();
+        debug_assert_eq!(self.io.pool.lent_bytes(), 0, "a buffer was not given back");
     }
 }
