@@ -59,6 +59,7 @@ pub struct Attachment {
     accepted: bool,
     backoff: Duration,
     retry_at: Duration,
+    refusal: Option<String>,
 }
 
 impl Attachment {
@@ -70,6 +71,7 @@ impl Attachment {
             accepted: false,
             backoff: RETRY_MIN,
             retry_at: Duration::ZERO,
+            refusal: None,
         }
     }
 
@@ -95,11 +97,7 @@ impl Attachment {
                     self.backoff = RETRY_MIN;
                 }
                 Ok(Some(Answer { error, .. })) => {
-                    let why = error.unwrap_or_default();
-                    eprintln!(
-                        "jsandbox: {}: jnetd refused the sandbox: {why}",
-                        offer.hello.sandbox
-                    );
+                    self.complain(&offer.hello.sandbox, error.unwrap_or_default());
                     self.backoff = RETRY_MAX;
                     self.lose(now);
                 }
@@ -111,6 +109,14 @@ impl Attachment {
                 Ok(connection) => self.connection = Some(connection),
                 Err(_) => self.lose(now),
             }
+        }
+    }
+
+    /// Says why jnetd does not want the sandbox, once for each reason: it is asked again every second.
+    fn complain(&mut self, sandbox: &str, why: String) {
+        if self.refusal.as_ref() != Some(&why) {
+            eprintln!("jsandbox: {sandbox}: jnetd refused the sandbox: {why}");
+            self.refusal = Some(why);
         }
     }
 

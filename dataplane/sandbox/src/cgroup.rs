@@ -95,7 +95,7 @@ pub fn discover(mounts: &str, v2_controllers: impl Fn(&Path) -> String) -> Vec<H
     }
     if let Some(mut unified) = unified {
         let names = v2_controllers(&unified.mount);
-        let has = |c: &Controller| names.split_whitespace().any(|name| name == c.name());
+        let has = |c: &Controller| lists(&names, *c);
         let taken = |c: &Controller| found.iter().any(|h| h.controllers.contains(c));
         unified.controllers = Controller::ALL
             .into_iter()
@@ -135,26 +135,46 @@ impl Group {
             folders: Vec::new(),
         };
         let mut warnings = Vec::new();
-        for hierarchy in hierarchies()? {
-            let folder = hierarchy.mount.join(parent);
-            fs::create_dir_all(&folder)?;
-            if hierarchy.v1_options.is_none() {
-                delegate(&hierarchy, &folder, &mut warnings);
-            }
-            let folder = folder.join(id);
-            match fs::create_dir(&folder) {
-                Err(error) if error.kind() == ErrorKind::AlreadyExists => remove(&folder)
-                    .and_then(|()| fs::create_dir(&folder))
-                    .map_err(|error| with_path(&folder, &error))?,
-                other => other.map_err(|error| with_path(&folder, &error))?,
-            }
-            group.folders.push((hierarchy, folder));
-        }
-        if let Err(error) = group.limit(limits, &mut warnings) {
+        let built = hierarchies()?
+            .into_iter()
+            .try_for_each(|hierarchy| group.join(hierarchy, parent, id, &mut warnings))
+            .and_then(|()| group.limit(limits, &mut warnings));
+        if let Err(error) = built {
             group.remove();
             return Err(error);
         }
         Ok((group, warnings))
+    }
+
+    /// Makes the folder in one hierarchy. Version 2 may hand down fewer controllers than it has.
+    fn join(
+        &mut self,
+        mut hierarchy: Hierarchy,
+        parent: &str,
+        id: &str,
+        warnings: &mut Vec<String>,
+    ) -> io::Result<()> {
+        let parent = hierarchy.mount.join(parent);
+        fs::create_dir_all(&parent).map_err(|error| with_path(&parent, &error))?;
+        if hierarchy.v1_options.is_none() {
+            delegate(&hierarchy, &parent, warnings);
+        }
+        let folder = parent.join(id);
+        match fs::create_dir(&folder) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                remove(&folder).and_then(|()| fs::create_dir(&folder))
+            }
+            other => other,
+        }
+        .map_err(|error| with_path(&folder, &error))?;
+        if hierarchy.v1_options.is_none() {
+            let granted = fs::read_to_string(folder.join("cgroup.controllers")).unwrap_or_default();
+            hierarchy
+                .controllers
+                .retain(|controller| lists(&granted, *controller));
+        }
+        self.folders.push((hierarchy, folder));
+        Ok(())
     }
 
     fn folder(&self, controller: Controller) -> Option<(&Path, bool)> {
@@ -257,6 +277,13 @@ impl Group {
     }
 }
 
+/// Whether a `cgroup.controllers` or `cgroup.subtree_control` file names the controller.
+fn lists(names: &str, controller: Controller) -> bool {
+    names
+        .split_whitespace()
+        .any(|name| name == controller.name())
+}
+
 fn with_path(path: &Path, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
@@ -273,9 +300,14 @@ fn write(folder: &Path, file: &str, value: &str) -> io::Result<()> {
 
 /// Version 2 hands controllers down one level at a time.
 fn delegate(hierarchy: &Hierarchy, parent: &Path, warnings: &mut Vec<String>) {
-    for controller in &hierarchy.controllers {
-        let switch = format!("+{}", controller.name());
-        for folder in [hierarchy.mount.as_path(), parent] {
+    for folder in [hierarchy.mount.as_path(), parent] {
+        let given = fs::read_to_string(folder.join("cgroup.subtree_control")).unwrap_or_default();
+        for controller in hierarchy
+            .controllers
+            .iter()
+            .filter(|controller| !lists(&given, **controller))
+        {
+            let switch = format!("+{}", controller.name());
             if let Err(error) = write(folder, "cgroup.subtree_control", &switch) {
                 warnings.push(format!(
                     "{error}; delegate the controller to junctiond (systemd: Delegate=yes)"

@@ -130,7 +130,8 @@ fn build(handover: &Handover<'_>) -> Result<Payload, LaunchError> {
     }
     for (resource, most) in [
         (Resource::Nofile, spec.limits.nofile_max),
-        (Resource::Core, 0),
+        // Not 0: a core pattern that is a pipe ignores 0 and would hand the guest's memory to a program of the host (core(5)).
+        (Resource::Core, 1),
     ] {
         limit(resource, most, &handover.reports)?;
     }

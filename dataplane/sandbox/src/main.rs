@@ -84,7 +84,7 @@ fn check(json: bool) -> ExitCode {
     } else {
         for finding in &findings {
             let state = if finding.on { "on " } else { "off" };
-            println!("{state}  {:<22} {}", finding.feature, finding.why);
+            println!("{state}  {:<22} {}", finding.name, finding.why);
             if !finding.on {
                 println!("     mend: {}", finding.mend);
             }

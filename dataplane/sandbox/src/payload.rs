@@ -17,7 +17,7 @@ use crate::report;
 use crate::seccomp::{self, assembler::Instruction};
 use crate::spec::Process;
 use crate::sys::clone::exit_now;
-use crate::sys::{exec, filter};
+use crate::sys::{exec, filter, namespace};
 use crate::{lookup, privilege};
 
 /// Everything that exec needs, made before the fork.
@@ -99,6 +99,8 @@ fn confine(
     chdir(payload.cwd.as_str())
         .step(|| format!("working folder {} as user {}", payload.cwd, account.uid))?;
     umask(Mode::from_raw_mode(0o022));
+    // Whatever the keeper was given without close-on-exec must not reach the guest.
+    namespace::close_at_exec(3).step(|| "closing inherited descriptors")?;
     let listener = install(&payload.filter).step(|| "installing the system call filter")?;
     report::listener(reports, &listener).step(|| "handing over the filter's listener")
 }

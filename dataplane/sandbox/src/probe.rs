@@ -25,7 +25,7 @@ const TRIAL_UID_BASE: u32 = 2_000_000_000;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
     /// Its name.
-    pub feature: &'static str,
+    pub name: &'static str,
     /// Whether it works here.
     pub on: bool,
     /// Whether no sandbox can start without it.
@@ -37,7 +37,7 @@ pub struct Finding {
 }
 
 struct Trial {
-    feature: &'static str,
+    name: &'static str,
     required: bool,
     good: &'static str,
     mend: &'static str,
@@ -46,63 +46,63 @@ struct Trial {
 
 const TRIALS: [Trial; 9] = [
     Trial {
-        feature: "root",
+        name: "root",
         required: true,
         good: "runs as root",
         mend: "run junctiond as root: it makes namespaces, mounts and control groups",
         run: root,
     },
     Trial {
-        feature: "clone3",
+        name: "clone3",
         required: true,
         good: "mount, pid, ipc, uts and network namespaces were made",
         mend: "Linux 5.14 or newer is needed; raise user.max_*_namespaces if the limit is reached",
         run: namespaces,
     },
     Trial {
-        feature: "user_namespaces",
+        name: "user_namespaces",
         required: true,
         good: "a namespace was made and mapped",
         mend: "build the kernel with CONFIG_USER_NS and set sysctl user.max_user_namespaces above 0",
         run: || user_namespace::create(TRIAL_UID_BASE).map(drop),
     },
     Trial {
-        feature: "pidfd",
+        name: "pidfd",
         required: true,
         good: "pidfd_open works",
         mend: "Linux 5.14 or newer is needed",
         run: pidfd,
     },
     Trial {
-        feature: "overlay",
+        name: "overlay",
         required: true,
         good: "an overlay was mounted",
         mend: "load the module (modprobe overlay) or build the kernel with CONFIG_OVERLAY_FS",
         run: || in_child(libc::CLONE_NEWNS, || overlay(false)),
     },
     Trial {
-        feature: "idmapped_mounts",
+        name: "idmapped_mounts",
         required: false,
         good: "an overlay on id-mapped layers was mounted",
         mend: "Linux 5.19 or newer, layers on ext4, xfs or btrfs; without it files of images appear as owned by nobody",
         run: || in_child(libc::CLONE_NEWNS, || overlay(true)),
     },
     Trial {
-        feature: "seccomp_notify",
+        name: "seccomp_notify",
         required: true,
         good: "a filter with a listener was installed",
         mend: "build the kernel with CONFIG_SECCOMP_FILTER; Linux 5.14 or newer; do not run below another seccomp listener",
         run: || in_child(0, || install(false)),
     },
     Trial {
-        feature: "seccomp_wait_killable",
+        name: "seccomp_wait_killable",
         required: false,
         good: "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV is accepted",
         mend: "Linux 5.19 or newer; without it a signal may abort a socket call that was already carried out",
         run: || in_child(0, || install(true)),
     },
     Trial {
-        feature: "so_passrights",
+        name: "so_passrights",
         required: false,
         good: "SO_PASSRIGHTS can be set",
         mend: "Linux 6.16 or newer; without it the platform reads such sockets so that no descriptor is taken",
@@ -120,7 +120,7 @@ pub fn findings() -> Vec<Finding> {
             .err()
             .map_or_else(|| trial.good.to_owned(), io::Error::to_string);
         Finding {
-            feature: trial.feature,
+            name: trial.name,
             on: outcome.is_ok(),
             required: trial.required,
             why,
@@ -139,7 +139,7 @@ fn control_groups() -> Vec<Finding> {
         let version =
             |hierarchy: &cgroup::Hierarchy| if hierarchy.v1_options.is_some() { 1 } else { 2 };
         Finding {
-            feature: match controller {
+            name: match controller {
                 Controller::Memory => "cgroup_memory",
                 Controller::Cpu => "cgroup_cpu",
                 Controller::Pids => "cgroup_pids",
