@@ -73,11 +73,7 @@ pub fn push_seconds(out: &mut Vec<u8>, duration_ns: u64) {
     let micros = duration_ns / 1000;
     push_decimal(out, micros / 1_000_000);
     out.push(b'.');
-    let mut place = 100_000;
-    while place > 0 {
-        push_decimal(out, micros / place % 10);
-        place /= 10;
-    }
+    jd_http::push_padded(out, micros % 1_000_000, 6);
 }
 
 /// What a response head needs beside the function's own.

@@ -30,7 +30,9 @@ mod scan;
 mod trailer;
 
 pub use body::{BodyDecoder, Taken};
-pub use emit::{copy_fields, push_chunk_head, push_decimal, push_field, CHUNK_END, LAST_CHUNK};
+pub use emit::{
+    copy_fields, push_chunk_head, push_decimal, push_field, push_padded, CHUNK_END, LAST_CHUNK,
+};
 pub use error::HttpError;
 pub use field::{has_token, Field};
 pub use framing::Framing;
