@@ -103,10 +103,14 @@ impl World {
     }
 
     pub fn with(platform: Platform) -> Self {
+        Self::threads(2, platform)
+    }
+
+    pub fn threads(threads: usize, platform: Platform) -> Self {
         let recorder = Arc::new(Recorder::default());
         let platform = Arc::new(ArcSwap::from_pointee(platform));
         let host = Arc::clone(&recorder) as Arc<dyn Host>;
-        let supervisor = Supervisor::start(2, Arc::clone(&platform), host).unwrap();
+        let supervisor = Supervisor::start(threads, Arc::clone(&platform), host).unwrap();
         Self {
             supervisor,
             recorder,

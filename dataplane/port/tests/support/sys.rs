@@ -1,9 +1,10 @@
 //! The unsafe edge of the tests: a guest process with namespaces and the notify filter.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read, Write};
 use std::net::Ipv4Addr;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
@@ -114,58 +115,31 @@ fn install(program: &[Instruction]) -> io::Result<RawFd> {
     ok(fd as libc::c_int)
 }
 
-#[repr(C, align(8))]
-struct Control([u8; 24]);
-
-/// Sends a descriptor with one byte; makes no allocation, as it runs between fork and exec.
-fn send_descriptor(socket: RawFd, fd: RawFd) -> io::Result<()> {
-    let mut control = Control([0; 24]);
-    let mut byte = [0_u8];
-    let mut vector = libc::iovec {
-        iov_base: byte.as_mut_ptr().cast(),
-        iov_len: 1,
-    };
-    // SAFETY: all-zero bytes are a valid msghdr.
-    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
-    message.msg_iov = &raw mut vector;
-    message.msg_iovlen = 1;
-    message.msg_control = control.0.as_mut_ptr().cast();
-    message.msg_controllen = 24;
-    // SAFETY: the control buffer has room for one header and one descriptor.
+/// Tells who we are and which descriptor to take, and waits until it was taken. Plain reads and
+/// writes: the filter is in place already, and nobody answers notifications yet.
+fn offer(pipe: RawFd, fd: RawFd) -> io::Result<()> {
+    // SAFETY: plain call.
+    let words = [unsafe { libc::getpid() }, fd];
+    let mut byte = 0_u8;
+    // SAFETY: the pointers and lengths span live locals.
     unsafe {
-        let header = libc::CMSG_FIRSTHDR(&raw const message);
-        (*header).cmsg_level = libc::SOL_SOCKET;
-        (*header).cmsg_type = libc::SCM_RIGHTS;
-        (*header).cmsg_len = libc::CMSG_LEN(4) as _;
-        libc::CMSG_DATA(header).cast::<RawFd>().write_unaligned(fd);
+        ok(libc::write(pipe, words.as_ptr().cast(), 8) as libc::c_int)?;
+        ok(libc::read(pipe, (&raw mut byte).cast(), 1) as libc::c_int)?;
     }
-    // SAFETY: everything the message points to is live.
-    ok(unsafe { libc::sendmsg(socket, &raw const message, 0) } as libc::c_int)?;
     Ok(())
 }
 
-fn receive_descriptor(socket: RawFd) -> io::Result<OwnedFd> {
-    let mut control = Control([0; 24]);
-    let mut byte = [0_u8];
-    let mut vector = libc::iovec {
-        iov_base: byte.as_mut_ptr().cast(),
-        iov_len: 1,
-    };
-    // SAFETY: all-zero bytes are a valid msghdr.
-    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
-    message.msg_iov = &raw mut vector;
-    message.msg_iovlen = 1;
-    message.msg_control = control.0.as_mut_ptr().cast();
-    message.msg_controllen = 24;
-    // SAFETY: everything the message points to is live.
-    ok(unsafe { libc::recvmsg(socket, &raw mut message, libc::MSG_CMSG_CLOEXEC) } as libc::c_int)?;
-    // SAFETY: the kernel filled the control buffer as the length says.
-    let header = unsafe { libc::CMSG_FIRSTHDR(&raw const message) };
-    if header.is_null() {
-        return Err(io::Error::other("the guest sent no descriptor"));
-    }
-    // SAFETY: the header is one of SCM_RIGHTS with one descriptor, which is now ours.
-    Ok(unsafe { OwnedFd::from_raw_fd(libc::CMSG_DATA(header).cast::<RawFd>().read_unaligned()) })
+/// Takes the descriptor that a child offers.
+fn take(mut pipe: UnixStream) -> io::Result<OwnedFd> {
+    let mut words = [0; 8];
+    pipe.read_exact(&mut words)?;
+    let word = |at: usize| i32::from_ne_bytes([words[at], words[at + 1], words[at + 2], words[at + 3]]);
+    let pidfd = pidfd(word(0) as u32);
+    // SAFETY: plain numbers in, a new descriptor or an error out.
+    let fd = ok(unsafe { libc::syscall(libc::SYS_pidfd_getfd, pidfd.as_raw_fd(), word(4), 0) } as libc::c_int)?;
+    pipe.write_all(b"x")?;
+    // SAFETY: the kernel just made it for us.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 /// Starts `command` in an empty network namespace behind the notify filter.
@@ -174,19 +148,8 @@ pub fn spawn(
     start: Start,
     program: Vec<Instruction>,
 ) -> io::Result<(std::process::Child, OwnedFd)> {
-    let mut pair = [-1; 2];
-    // SAFETY: the kernel writes two descriptors into the live array.
-    ok(unsafe {
-        libc::socketpair(
-            libc::AF_UNIX,
-            libc::SOCK_STREAM | libc::SOCK_CLOEXEC,
-            0,
-            pair.as_mut_ptr(),
-        )
-    })?;
-    // SAFETY: the kernel just made them for us.
-    let (here, there) = unsafe { (OwnedFd::from_raw_fd(pair[0]), OwnedFd::from_raw_fd(pair[1])) };
-    let socket = there.as_raw_fd();
+    let (here, there) = UnixStream::pair()?;
+    let pipe = there.as_raw_fd();
     let prepare = move || {
         // SAFETY: plain numbers.
         ok(unsafe { libc::unshare(libc::CLONE_NEWNET) })?;
@@ -200,15 +163,19 @@ pub fn spawn(
             }
         }
         let notify = install(&program)?;
-        send_descriptor(socket, notify)?;
+        offer(pipe, notify)?;
         // SAFETY: the descriptor is ours; the guest must not have it.
         ok(unsafe { libc::close(notify) })?;
         Ok(())
     };
     // SAFETY: the closure makes system calls only; it neither allocates nor locks.
     unsafe { command.pre_exec(prepare) };
-    let child = command.spawn()?;
-    Ok((child, receive_descriptor(here.as_raw_fd())?))
+    // Spawning returns after the exec, which waits for the descriptor to be taken.
+    let taker = std::thread::spawn(move || take(here));
+    let child = command.spawn();
+    drop(there);
+    let notify = taker.join().expect("the taker ends");
+    Ok((child?, notify?))
 }
 
 /// A descriptor of a process.
