@@ -35,7 +35,10 @@ FAILURES = (
     ImageUnusable,
     PermissionError,
 )
-out = Console(highlight=False, soft_wrap=True)
+TABLE_COLUMNS = 150
+"""Where standard output is a file or a pipe, the table keeps its shape."""
+WIDTH = None if sys.stdout.isatty() else TABLE_COLUMNS
+out = Console(highlight=False, soft_wrap=True, width=WIDTH)
 
 
 @dataclass(slots=True)
@@ -168,11 +171,15 @@ def _keep(
         out.print(f"recorded: {record.LATEST}")
 
 
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app.command()(main)
+
+
 def command() -> None:
     """Runs the command line; what a user can mend is one line and exit status 1."""
     unwind_on_sigterm()
     try:
-        typer.run(main)
+        app()
     except FAILURES as error:
         Console(stderr=True, soft_wrap=True).print(
             Text.assemble(("error: ", "bold red"), str(error))

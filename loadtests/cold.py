@@ -95,7 +95,7 @@ def first_answer_ms(url: str) -> float:
 def wait_until_gone(host: Instance, function: str) -> None:
     """Waits until no sandbox of a function is left, so that its end does not disturb the next launch."""
     deadline_ns = time.monotonic_ns() + int(GONE_WAIT_S * 1e9)
-    while any(one.name == function for one in host.sandboxes()):
+    while host.keepers(function):
         if time.monotonic_ns() > deadline_ns:
             raise GatewayRefused(
                 f"sandboxes of {function} are still there after {GONE_WAIT_S:.0f} s"

@@ -231,11 +231,15 @@ def summary(results: Results) -> Table:
     return table
 
 
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app.command()(main)
+
+
 def command() -> None:
     """Runs the command line; what a user can mend is one line and exit status 1."""
     unwind_on_sigterm()
     try:
-        typer.run(main)
+        app()
     except FAILURES as error:
         Console(stderr=True, soft_wrap=True).print(
             Text.assemble(("error: ", "bold red"), str(error))

@@ -53,6 +53,7 @@ class FaasCli:
             capture_output=True,
             text=True,
             timeout=TIMEOUT_S,
+            cwd=self.home,  # a stack.yaml in the working directory would change what is sent
             env={**os.environ, "HOME": str(self.home), "OPENFAAS_CONFIG": str(self.home)},
             check=False,
         )

@@ -1,6 +1,5 @@
 """A junctiond of its own for a measurement: own state, run directory, port and cgroup, removed afterwards."""
 
-import asyncio
 import os
 import shutil
 import subprocess
@@ -12,10 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from junctiond.api.client import HostClient
 from junctiond.cli.start import healthy
-from junctiond.cli.stop import down, listener_pid
-from junctiond.domain import Sandbox
+from junctiond.cli.stop import down, keeper_pids, listener_pid
 from junctiond.settings import Settings, load
 from loadtests.baselines import Target, TargetFailed, free_port
 from loadtests.gateway import Gateway
@@ -39,20 +36,17 @@ class Instance:
     gateway: Gateway
     daemon_pid: int
 
-    def sandboxes(self) -> list[Sandbox]:
-        """Every sandbox of the host."""
+    def keepers(self, function: str = "") -> list[int]:
+        """Keepers of the live sandboxes of one function, or of all.
 
-        async def converse() -> list[Sandbox]:
-            async with HostClient(self.settings.host_socket) as host:
-                return await host.list_sandboxes()
-
-        return asyncio.run(converse())
+        From the state files and not by the host API: asking must not make the daemon work while it is measured.
+        """
+        return keeper_pids(self.settings.sandboxes_dir, f"{function}.*" if function else "*")
 
     def platform(self) -> dict[str, list[int]]:
         """Process ids by role: control (daemon and provider), front door, keepers, function."""
         plane = listener_pid(self.settings.control_socket)
-        sandboxes = self.sandboxes()
-        keepers = [one.keeper_pid for one in sandboxes if one.keeper_pid]
+        keepers = self.keepers()
         family = descendants([pid for pid in (self.daemon_pid, plane, *keepers) if pid])
         doors = [plane] if plane else []
         functions = set(descendants(keepers)) - set(keepers)

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 from loadtests import baselines, process_cost, rounds
@@ -15,69 +16,100 @@ Say = Callable[[str], None]
 SETTLE_S = 1.0
 """Freed memory shows up after RCU grace periods and per-CPU lists are drained."""
 PLATFORM_ROLES = ("control", "front door", "keepers")
+KERNEL_FIELDS = ("SUnreclaim", "KernelStack", "PageTables", "Percpu", "Shmem")
+"""What the kernel holds for sandboxes: namespaces, mounts, cgroups, threads, and the pages of their tmpfs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Memory of the machine and of the platform's processes, in KiB."""
+
+    taken: int
+    kernel: int
+    platform: int
+
+    @classmethod
+    def now(cls, platform_pids: list[int]) -> "Reading":
+        """Reads the counters."""
+        kernel = sum(meminfo_kib(name) for name in KERNEL_FIELDS)
+        return cls(-meminfo_kib("MemAvailable"), kernel, process_cost.pss_kib(platform_pids))
+
+    def growth_mib(self, earlier: "Reading", replicas: int) -> "Growth":
+        """What came to it since, per replica."""
+        scale = 1024 * replicas
+        return Growth(
+            (self.taken - earlier.taken) / scale,
+            (self.kernel - earlier.kernel) / scale,
+            (self.platform - earlier.platform) / scale,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """Memory per replica, in MiB: fall of MemAvailable, kernel, platform processes."""
+
+    available: float
+    kernel: float
+    platform: float
 
 
 def measure(
     host: Instance, function: str, program: Path, effort: Effort, seed: int, say: Say
 ) -> Series:
-    """Measures N replicas against one, and N bare processes against none, interleaved."""
+    """Measures N more replicas beside N more bare processes, interleaved."""
     series = Series("memory")
-    for number, order in enumerate(
-        rounds.interleave(["ours", "bare"], effort.rounds, seed), start=1
-    ):
-        fallen: dict[str, float] = {}
+    kinds: dict[str, Callable[[], Growth]] = {
+        "ours": lambda: _replicas(host, function, effort.replicas),
+        "bare": lambda: _bare(program, effort.replicas),
+    }
+    for number, order in enumerate(rounds.interleave(list(kinds), effort.rounds, seed), start=1):
+        found = {}
         for kind in order:
             say(f"round {number} of {effort.rounds}: {effort.replicas} idle replicas, {kind}")
-            if kind == "bare":
-                fallen[kind] = _bare_mib(program, effort.replicas)
-            else:
-                fallen[kind], processes = _replicas_mib(host, function, effort.replicas)
-                series.add(OURS, "platform_pss_mib_per_replica", processes)
-        available = fallen["ours"] - fallen["bare"]
-        processes = series.of(OURS, "platform_pss_mib_per_replica")[-1]
-        series.add(OURS, "available_mib_per_replica", available)
-        series.add(OURS, "total_mib_per_replica", fallen["ours"])
-        series.add("bare", "total_mib_per_replica", fallen["bare"])
-        series.add(OURS, "platform_mib_per_replica", max(available, processes))
+            found[kind] = kinds[kind]()
+        note(series, found["ours"], found["bare"])
     return series
 
 
-def _replicas_mib(host: Instance, function: str, replicas: int) -> tuple[float, float]:
-    """Fall of MemAvailable, and growth of the platform's own processes, both per further replica."""
+def note(series: Series, ours: Growth, bare: Growth) -> None:
+    """Adds the figures of one round (docs/metrics.md)."""
+    kernel = ours.kernel - bare.kernel
+    series.add(OURS, "platform_mib_per_replica", ours.platform + max(0.0, kernel))
+    series.add(OURS, "platform_processes_mib_per_replica", ours.platform)
+    series.add(OURS, "platform_kernel_mib_per_replica", kernel)
+    series.add(OURS, "available_mib_per_replica", ours.available)
+    series.add("bare", "available_mib_per_replica", bare.available)
+
+
+def _replicas(host: Instance, function: str, replicas: int) -> Growth:
     _scale(host, function, 1)
-    available = _available_kib()
-    platform = _platform_pss_kib(host)
+    before = Reading.now(_platform(host))
     _scale(host, function, 1 + replicas)
-    fallen = available - _available_kib()
-    grown = _platform_pss_kib(host) - platform
+    grown = Reading.now(_platform(host)).growth_mib(before, replicas)
     _scale(host, function, 1)
-    return fallen / 1024 / replicas, grown / 1024 / replicas
+    return grown
 
 
 def _scale(host: Instance, function: str, replicas: int) -> None:
     host.gateway.scale(function, replicas)
     host.gateway.wait_for_replicas(function, replicas)
-    while len([one for one in host.sandboxes() if one.name == function]) != replicas:
+    while len(host.keepers(function)) != replicas:
         time.sleep(0.02)
     time.sleep(SETTLE_S)
 
 
-def _bare_mib(program: Path, replicas: int) -> float:
-    """Fall of MemAvailable per bare process; one runs already, as one replica does in the other measurement."""
+def _bare(program: Path, replicas: int) -> Growth:
+    """One process runs already when counting begins, as one replica does in the other measurement."""
     with ExitStack() as stack:
         stack.enter_context(baselines.bare(program))
         time.sleep(SETTLE_S)
-        available = _available_kib()
+        before = Reading.now([])
         for _ in range(replicas):
             stack.enter_context(baselines.bare(program))
         time.sleep(SETTLE_S)
-        return (available - _available_kib()) / 1024 / replicas
+        return Reading.now([]).growth_mib(before, replicas)
 
 
-def _available_kib() -> int:
-    return meminfo_kib("MemAvailable")
-
-
-def _platform_pss_kib(host: Instance) -> int:
+def _platform(host: Instance) -> list[int]:
     processes = host.platform()
-    return process_cost.pss_kib(pid for role in PLATFORM_ROLES for pid in processes[role])
+    return [pid for role in PLATFORM_ROLES for pid in processes[role]]

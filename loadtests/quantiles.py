@@ -44,19 +44,19 @@ def spread(values: Sequence[float]) -> Spread:
     return Spread(median(values), min(values), max(values), len(values))
 
 
-def paired_ratio(values: Sequence[float], baselines: Sequence[float]) -> float:
+def paired_ratio(values: Sequence[float], baselines: Sequence[float]) -> float | None:
     """The median over rounds of value / baseline of the same round.
 
     A ratio of medians would compare a quiet round of one with a noisy round of the other; pairs from one round saw
-    about the same machine.
+    about the same machine. None where a baseline is zero or less, as a difference drowned in noise may be.
 
     Raises:
-        ValueError: the rounds do not pair up, or a baseline is not positive.
+        ValueError: the rounds do not pair up.
     """
     if len(values) != len(baselines) or not values:
         raise ValueError(f"{len(values)} values beside {len(baselines)} baselines do not pair up")
     if min(baselines) <= 0:
-        raise ValueError("a baseline of zero or less gives no ratio")
+        return None
     return median(value / base for value, base in zip(values, baselines, strict=True))
 
 

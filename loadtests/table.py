@@ -11,12 +11,12 @@ from loadtests.record import Record
 def render(records: Sequence[Record], title: str) -> Table:
     """One row per record, goals beside the figures."""
     table = Table(title=title, title_justify="left", header_style="bold")
-    table.add_column("benchmark")
-    table.add_column("figure")
+    table.add_column("benchmark", no_wrap=True)
+    table.add_column("figure", no_wrap=True)
     for name in ("value", "baseline", "ratio"):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
     table.add_column("beside")
-    table.add_column("goal", justify="right")
+    table.add_column("goal", justify="right", no_wrap=True)
     table.add_column("met", justify="center")
     table.add_column("rounds", justify="right")
     for record in records:

@@ -43,7 +43,7 @@ def parse_since(text: str, now_ns: int) -> int:
 
 async def read(host: HostClient, query: LogQuery, write: Callable[[LogRecord], None]) -> None:
     """Hands each record on as it comes; ends with the function's log, or never when following."""
-    async with aclosing(host.logs(query)) as records:  # type: ignore[type-var]
+    async with aclosing(host.logs(query)) as records:
         async for record in records:
             write(record)
 

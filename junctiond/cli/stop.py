@@ -69,10 +69,10 @@ def listener_pid(path: Path) -> int | None:
     return pid if pid > 0 else None
 
 
-def keeper_pids(sandboxes_dir: Path) -> list[int]:
-    """Keepers that live, by their state files; a reused pid of another program is left alone."""
+def keeper_pids(sandboxes_dir: Path, pattern: str = "*") -> list[int]:
+    """Live keepers of the sandboxes whose id matches; a reused pid of another program is not among them."""
     found = []
-    for path in sorted(sandboxes_dir.glob("*/state.json")):
+    for path in sorted(sandboxes_dir.glob(f"{pattern}/state.json")):
         try:
             state = msgspec.json.decode(path.read_bytes(), type=_KeeperState)
             command = Path(f"/proc/{state.keeper_pid}/cmdline").read_bytes()

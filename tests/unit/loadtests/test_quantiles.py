@@ -38,11 +38,12 @@ def test_quantile_refuses(values: list[float], share: float) -> None:
 def test_paired_ratio_compares_within_a_round() -> None:
     # The machine was half as fast in the second round: a ratio of medians would be 250 / 150.
     assert paired_ratio([200, 400, 100], [100, 200, 100]) == 2
+    assert paired_ratio([1, 2], [1, -1]) is None
 
 
-@pytest.mark.parametrize(("values", "baselines"), [([], []), ([1], []), ([1], [0])])
+@pytest.mark.parametrize(("values", "baselines"), [([], []), ([1], [])])
 def test_paired_ratio_refuses(values: list[float], baselines: list[float]) -> None:
-    with pytest.raises(ValueError, match=r"pair up|no ratio"):
+    with pytest.raises(ValueError, match="pair up"):
         paired_ratio(values, baselines)
 
 
