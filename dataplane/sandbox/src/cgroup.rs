@@ -27,11 +27,24 @@ pub enum Controller {
     Cpu,
     /// Number of processes and threads.
     Pids,
+    /// Version 1 only: CPU time used (version 2 counts it with [`Self::Cpu`]).
+    Account,
+    /// Version 1 only, never limited: the JVM believes in no limit unless it sees this hierarchy too.
+    Cpuset,
 }
 
 impl Controller {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Memory, Self::Cpu, Self::Pids];
+    /// Those that carry a limit.
+    pub const LIMITS: [Self; 3] = [Self::Memory, Self::Cpu, Self::Pids];
+
+    /// All that a sandbox is put into.
+    pub const ALL: [Self; 5] = [
+        Self::Memory,
+        Self::Cpu,
+        Self::Pids,
+        Self::Account,
+        Self::Cpuset,
+    ];
 
     /// Name in mount options and `cgroup.controllers`.
     #[must_use]
@@ -40,6 +53,8 @@ impl Controller {
             Self::Memory => "memory",
             Self::Cpu => "cpu",
             Self::Pids => "pids",
+            Self::Account => "cpuacct",
+            Self::Cpuset => "cpuset",
         }
     }
 }
@@ -97,7 +112,7 @@ pub fn discover(mounts: &str, v2_controllers: impl Fn(&Path) -> String) -> Vec<H
         let names = v2_controllers(&unified.mount);
         let has = |c: &Controller| lists(&names, *c);
         let taken = |c: &Controller| found.iter().any(|h| h.controllers.contains(c));
-        unified.controllers = Controller::ALL
+        unified.controllers = Controller::LIMITS
             .into_iter()
             .filter(|c| has(c) && !taken(c))
             .collect();
@@ -172,6 +187,10 @@ impl Group {
             hierarchy
                 .controllers
                 .retain(|controller| lists(&granted, *controller));
+        }
+        if hierarchy.v1_options.is_some() && hierarchy.controllers.contains(&Controller::Cpuset) {
+            inherit_cpus(&hierarchy.mount, &parent)?;
+            inherit_cpus(&parent, &folder)?;
         }
         self.folders.push((hierarchy, folder));
         Ok(())
@@ -298,6 +317,19 @@ fn write(folder: &Path, file: &str, value: &str) -> io::Result<()> {
     })
 }
 
+/// A new cpuset of version 1 is empty and takes no task until it is filled (`cpuset(7)`).
+fn inherit_cpus(parent: &Path, folder: &Path) -> io::Result<()> {
+    for file in ["cpuset.cpus", "cpuset.mems"] {
+        let own = fs::read_to_string(folder.join(file)).unwrap_or_default();
+        if own.trim().is_empty() {
+            let value =
+                fs::read_to_string(parent.join(file)).map_err(|error| with_path(parent, &error))?;
+            write(folder, file, value.trim())?;
+        }
+    }
+    Ok(())
+}
+
 /// Version 2 hands controllers down one level at a time.
 fn delegate(hierarchy: &Hierarchy, parent: &Path, warnings: &mut Vec<String>) {
     for folder in [hierarchy.mount.as_path(), parent] {
@@ -366,7 +398,7 @@ mod tests {
         });
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].v1_options, None);
-        assert_eq!(found[0].controllers, Controller::ALL);
+        assert_eq!(found[0].controllers, Controller::LIMITS);
     }
 
     #[test]
@@ -383,7 +415,10 @@ mod tests {
         assert_eq!(
             seen,
             [
-                (Some("cpu,cpuacct"), vec![Controller::Cpu]),
+                (
+                    Some("cpu,cpuacct"),
+                    vec![Controller::Cpu, Controller::Account]
+                ),
                 (Some("memory"), vec![Controller::Memory]),
                 (None, vec![Controller::Pids]),
             ]

@@ -142,7 +142,7 @@ fn control_groups() -> Vec<Finding> {
             name: match controller {
                 Controller::Memory => "cgroup_memory",
                 Controller::Cpu => "cgroup_cpu",
-                Controller::Pids => "cgroup_pids",
+                Controller::Pids | Controller::Account | Controller::Cpuset => "cgroup_pids",
             },
             on: place.is_some(),
             required: false,
@@ -153,7 +153,7 @@ fn control_groups() -> Vec<Finding> {
             mend: "mount cgroup2 at /sys/fs/cgroup with this controller (kernel command line: cgroup_enable=memory)",
         }
     };
-    Controller::ALL.into_iter().map(finding).collect()
+    Controller::LIMITS.into_iter().map(finding).collect()
 }
 
 fn root() -> io::Result<()> {
