@@ -14,7 +14,12 @@ use support::{get, guests, python, sys, Guest, World};
 static ATTACKS: LazyLock<PathBuf> = LazyLock::new(|| {
     let built = std::env::temp_dir().join(format!("jd-port-attacks-{}", std::process::id()));
     let source = guests().join("attacks.c");
-    let status = Command::new("cc").args(["-O1", "-pthread", "-o"]).arg(&built).arg(source).status().unwrap();
+    let status = Command::new("cc")
+        .args(["-O1", "-pthread", "-o"])
+        .arg(&built)
+        .arg(source)
+        .status()
+        .unwrap();
     assert!(status.success());
     built
 });
@@ -37,8 +42,10 @@ impl HostNames {
         sys::own_network([192, 0, 2, 1].into());
         let stream = SocketAddr::from_abstract_name("host-service").unwrap();
         let datagram = SocketAddr::from_abstract_name("host-datagrams").unwrap();
-        let (stream, datagram) =
-            (UnixListener::bind_addr(&stream).unwrap(), UnixDatagram::bind_addr(&datagram).unwrap());
+        let (stream, datagram) = (
+            UnixListener::bind_addr(&stream).unwrap(),
+            UnixDatagram::bind_addr(&datagram).unwrap(),
+        );
         stream.set_nonblocking(true).unwrap();
         datagram.set_nonblocking(true).unwrap();
         Self { stream, datagram }
@@ -46,7 +53,10 @@ impl HostNames {
 
     fn assert_untouched(&self) {
         assert!(self.stream.accept().is_err(), "a guest reached a host name");
-        assert!(self.datagram.recv(&mut [0; 9]).is_err(), "a guest's datagram reached a host name");
+        assert!(
+            self.datagram.recv(&mut [0; 9]).is_err(),
+            "a guest's datagram reached a host name"
+        );
     }
 }
 
@@ -83,7 +93,10 @@ for kind, name in ((socket.SOCK_STREAM, stream), (socket.SOCK_DGRAM, datagrams))
 fn a_swapped_descriptor_reaches_nothing() {
     let host = HostNames::new();
     let world = World::new();
-    assert_eq!(world.output(&mut attack("race", 5000)), "connected 0, namespaces 0\n");
+    assert_eq!(
+        world.output(&mut attack("race", 5000)),
+        "connected 0, namespaces 0\n"
+    );
     host.assert_untouched();
 }
 
@@ -91,21 +104,29 @@ fn a_swapped_descriptor_reaches_nothing() {
 fn a_flipped_address_is_read_once() {
     let host = HostNames::new();
     let world = World::new();
-    assert_eq!(world.output(&mut attack("pointers", 1500)), "reached some, wrong 0, odd 0\n");
+    assert_eq!(
+        world.output(&mut attack("pointers", 1500)),
+        "reached some, wrong 0, odd 0\n"
+    );
     host.assert_untouched();
 }
 
 #[test]
 fn other_doors_are_shut() {
     let world = World::new();
-    assert_eq!(world.output(&mut attack("doors", 0)), "socketcall 1 socket32 1 x32 1 io_uring 1\n");
+    assert_eq!(
+        world.output(&mut attack("doors", 0)),
+        "socketcall 1 socket32 1 x32 1 io_uring 1\n"
+    );
 }
 
 #[test]
 fn garbage_hurts_nobody() {
     let world = World::new();
     assert_eq!(world.output(&mut attack("garbage", 20_000)), "alive\n");
-    let _guest = world.launch(&mut python("import http.server as h; h.test(h.SimpleHTTPRequestHandler, port=8080)"));
+    let _guest = world.launch(&mut python(
+        "import http.server as h; h.test(h.SimpleHTTPRequestHandler, port=8080)",
+    ));
     world.recorder.listening(8080);
     assert!(get(&mut world.dial(8080), "/").contains("200 OK"));
 }
@@ -176,11 +197,14 @@ print(open("/proc/self/net/tcp").read().count("\n"), open("/proc/self/net/unix")
 #[test]
 fn nothing_of_the_host_is_visible_and_no_kernel_socket_serves() {
     let world = World::new();
-    let mut guest = world.launch(&mut python("import http.server as h; h.test(h.SimpleHTTPRequestHandler, port=8080)"));
+    let mut guest = world.launch(&mut python(
+        "import http.server as h; h.test(h.SimpleHTTPRequestHandler, port=8080)",
+    ));
     world.recorder.listening(8080);
     get(&mut world.dial(8080), "/");
     for table in ["tcp", "tcp6", "udp", "udp6", "raw", "packet"] {
-        let listed = std::fs::read_to_string(format!("/proc/{}/net/{table}", guest.child.id())).unwrap();
+        let listed =
+            std::fs::read_to_string(format!("/proc/{}/net/{table}", guest.child.id())).unwrap();
         assert_eq!(listed.lines().count(), 1, "{listed}");
     }
     let _ = guest.child.kill();
@@ -214,7 +238,10 @@ c, peer = s.accept(); print(peer[0], c.recv(9), flush=True); c.sendall(b"served"
     stream.read_to_string(&mut answer).unwrap();
     assert_eq!(answer, "served");
     guest.child.wait().unwrap();
-    assert_eq!(guest.printed(), "EMFILE\nEMFILE\nEMFILE\nEMFILE\n10.62.0.1 b'kept'\n");
+    assert_eq!(
+        guest.printed(),
+        "EMFILE\nEMFILE\nEMFILE\nEMFILE\n10.62.0.1 b'kept'\n"
+    );
 }
 
 #[test]

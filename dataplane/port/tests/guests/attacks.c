@@ -64,6 +64,7 @@ static void *flip(void *unused) {
             memcpy(&flipped, &host, sizeof flipped);
             continue;
         }
+        flipped.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
         flipped.sin_family = AF_INET;
         flipped.sin_port = htons(7001 + i % 3);
     }

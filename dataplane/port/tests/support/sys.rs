@@ -133,10 +133,14 @@ fn offer(pipe: RawFd, fd: RawFd) -> io::Result<()> {
 fn take(mut pipe: UnixStream) -> io::Result<OwnedFd> {
     let mut words = [0; 8];
     pipe.read_exact(&mut words)?;
-    let word = |at: usize| i32::from_ne_bytes([words[at], words[at + 1], words[at + 2], words[at + 3]]);
+    let word =
+        |at: usize| i32::from_ne_bytes([words[at], words[at + 1], words[at + 2], words[at + 3]]);
     let pidfd = pidfd(word(0) as u32);
     // SAFETY: plain numbers in, a new descriptor or an error out.
-    let fd = ok(unsafe { libc::syscall(libc::SYS_pidfd_getfd, pidfd.as_raw_fd(), word(4), 0) } as libc::c_int)?;
+    let fd = ok(
+        unsafe { libc::syscall(libc::SYS_pidfd_getfd, pidfd.as_raw_fd(), word(4), 0) }
+            as libc::c_int,
+    )?;
     pipe.write_all(b"x")?;
     // SAFETY: the kernel just made it for us.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
