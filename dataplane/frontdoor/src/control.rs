@@ -163,6 +163,8 @@ impl Inner {
         });
         if let Some(known) = known {
             known.draining.store(wanted.draining, Ordering::SeqCst);
+            // Whoever puts it again may know that it listens now.
+            known.down_until_ns.store(0, Ordering::Relaxed);
             return Arc::clone(known);
         }
         let replica = Arc::new(Replica::new(

@@ -28,7 +28,7 @@ pub struct Replica {
 
 /// First wait after a failed connection; doubles up to [`RETRY_NS_MAX`].
 const RETRY_NS_MIN: u64 = 2_000_000;
-const RETRY_NS_MAX: u64 = 250_000_000;
+const RETRY_NS_MAX: u64 = 50_000_000;
 
 impl Replica {
     pub fn new(id: u64, sandbox: &str, port: u16, draining: bool) -> Self {
