@@ -60,12 +60,18 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         while True:
             started_s = loop.time()
-            process = await asyncio.create_subprocess_exec(
-                *self._command,
-                stdin=asyncio.subprocess.DEVNULL,
-                env=self._environment,
-                start_new_session=True,
-            )
+            try:
+                process = await asyncio.create_subprocess_exec(
+                    *self._command,
+                    stdin=asyncio.subprocess.DEVNULL,
+                    env=self._environment,
+                    start_new_session=True,
+                )
+            except OSError as error:  # an upgrade may be replacing the program right now
+                told = {"child": self._name, "error": str(error)}
+                logger.error("child not started", extra={"fields": told})
+                await asyncio.sleep(self._backoff.pause_s(0.0))
+                continue
             logger.info(
                 "child started", extra={"fields": {"child": self._name, "pid": process.pid}}
             )

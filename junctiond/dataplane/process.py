@@ -95,10 +95,15 @@ class DataplaneProcess:
         loop = asyncio.get_running_loop()
         self._pid = self._find()
         while True:
-            if self._pid is None:
-                self._child = self._start()
-                self._pid = self._child.pid
             started_s = loop.time()
+            if self._pid is None:
+                try:
+                    self._child = self._start()
+                except OSError as error:  # an upgrade may be replacing the file right now
+                    logger.error("jnetd not started", extra={"fields": {"error": str(error)}})
+                    await asyncio.sleep(self._backoff.pause_s(0.0))
+                    continue
+                self._pid = self._child.pid
             await _gone(self._pid)
             code = self._reap()
             pause_s = self._backoff.pause_s(loop.time() - started_s)

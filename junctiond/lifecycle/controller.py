@@ -9,6 +9,7 @@ import contextlib
 import functools
 import logging
 import math
+import sqlite3
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, replace
@@ -40,6 +41,8 @@ logger = logging.getLogger(__name__)
 POLL_S = 0.05
 """Between probes of a replica that does not answer yet; the listening event normally comes first."""
 PROBE_MS_MAX = 5_000
+RETRY_NS = 1_000_000_000
+"""Pause after an action that could not be performed."""
 
 Ending = Callable[[], Awaitable[Exit]]
 """Starts or adopts a sandbox and waits for its end."""
@@ -228,12 +231,7 @@ class FunctionController:
             self._adopt(replica.sandbox, replica.phase is Phase.LAUNCHING)
         while not self._finished:
             self._poked.clear()
-            try:
-                wake_at_ns = await self._turn()
-            except (OSError, DataplaneError) as error:
-                logger.error("turn failed", exc_info=error, extra={"fields": self._names()})
-                wake_at_ns = self._around.now_ns() + 1_000_000_000
-            await self._sleep(wake_at_ns)
+            await self._sleep(await self._turn())
         self._around.finished(self)
 
     async def _sleep(self, wake_at_ns: int | None) -> None:
@@ -255,13 +253,32 @@ class FunctionController:
                 self.desired, self.observed, self._around.now_ns(), self.policy
             )
             self.observed = step.observed
+            failed = False
             for action in step.actions:
-                await self._perform(action)
+                try:
+                    await self._perform(action)
+                except (OSError, sqlite3.Error, DataplaneError, protocol.ProtocolError) as error:
+                    failed = True
+                    self._take_back(action, error)
             self._settle()
             if before != (self.desired, self.observed):
                 self._around.changed(self)
+            if failed:
+                return self._around.now_ns() + RETRY_NS
             if not step.actions or self._finished:
                 return step.wake_at_ns
+
+    def _take_back(self, action: reconcile.Action, error: Exception) -> None:
+        """An action could not be performed (a full disk, a refusal of jnetd): what it assumed is not so."""
+        fields = {**self._names(), "action": type(action).__name__}
+        logger.error("action failed", exc_info=error, extra={"fields": fields})
+        match action:
+            case reconcile.Launch(generation):
+                self.post(Refused(generation, f"the launch failed inside junctiond: {error}"))
+            case reconcile.Publish(_):
+                self.observed = replace(self.observed, published=None)
+            case reconcile.Withdraw():
+                self.observed = replace(self.observed, published=Routes(0))
 
     async def _perform(self, action: reconcile.Action) -> None:
         workshop = self._around.workshop

@@ -37,7 +37,8 @@ class _Keeper(msgspec.Struct, frozen=True):
     """Which process keeps a sandbox: written by the launcher, read when a later one adopts."""
 
     pid: int
-    create_time: float
+    start_ticks: int
+    """Field 22 of /proc/PID/stat: ticks since boot, which no change of the clock moves."""
 
 
 @dataclass(slots=True)
@@ -73,8 +74,9 @@ class ProcessLauncher:
             shutil.rmtree(folder, ignore_errors=True)
             raise LaunchError(f"cannot start {self._binary.name}: {error}") from error
         self._watch(spec.id, child.pid, child)
-        with contextlib.suppress(psutil.NoSuchProcess):
-            keeper = _Keeper(child.pid, psutil.Process(child.pid).create_time())
+        start_ticks = _start_ticks(child.pid)
+        if start_ticks is not None:
+            keeper = _Keeper(child.pid, start_ticks)
             _write_private(folder / KEEPER_FILE, msgspec.json.encode(keeper))
 
     async def adopt(self) -> set[str]:
@@ -180,18 +182,17 @@ class ProcessLauncher:
         pid = keeper.pid if keeper else (state.keeper_pid if state else 0)
         if pid <= 0:
             return None
-        try:
-            process = psutil.Process(pid)
-            same = (
-                abs(process.create_time() - keeper.create_time) < 0.02
-                if keeper
-                # The daemon died between starting the keeper and noting it: the spec's path is as unique.
-                else str(folder / SPEC_FILE) in process.cmdline()
-            )
-            alive = same and process.status() != psutil.STATUS_ZOMBIE
-        except psutil.Error:
+        start_ticks = _start_ticks(pid)
+        if start_ticks is None:
             return None
-        return pid if alive else None
+        # Without a note the daemon died between starting the keeper and writing it: the spec's path is as unique.
+        same = start_ticks == keeper.start_ticks if keeper else self._keeps(pid, folder)
+        return pid if same else None
+
+    def _keeps(self, pid: int, folder: Path) -> bool:
+        with contextlib.suppress(psutil.Error):
+            return str(folder / SPEC_FILE) in psutil.Process(pid).cmdline()
+        return False
 
     def _last_words(self, sandbox: str) -> str:
         """The end of what the keeper itself said; it speaks only when it fails."""
@@ -217,6 +218,16 @@ def describe(state: KeeperState | None, last_words: str = "") -> Exit:
     if state.signal is not None:
         return Exit(f"the function was killed by signal {_signal_name(state.signal)}")
     return Exit(f"the function exited with status {state.exit_code}")
+
+
+def _start_ticks(pid: int) -> int | None:
+    """When a process started, in ticks since boot; None where it is gone or only waits to be reaped (proc(5))."""
+    try:
+        # The name in parentheses may hold anything, blanks and parentheses too.
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return int(fields[19]) if fields[0] not in "ZX" else None
 
 
 def _signal_name(number: int) -> str:

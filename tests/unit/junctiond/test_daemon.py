@@ -1,6 +1,7 @@
 """Goal: the daemon's promises, whole. Method: the real daemon, store and gRPC on fake launcher, data plane, images."""
 
 import asyncio
+import sqlite3
 from collections.abc import Callable
 from contextlib import aclosing
 from pathlib import Path
@@ -8,10 +9,13 @@ from pathlib import Path
 import pytest
 
 from junctiond.daemon import AlreadyRunning, Daemon
-from junctiond.dataplane.protocol import Replica
+from junctiond.dataplane.base import DataplaneError
+from junctiond.dataplane.fake import FakeDataplane
+from junctiond.dataplane.protocol import Function, Replica
 from junctiond.domain import Deployment, EventKind, LogQuery, Namespace, Resources
 from junctiond.errors import HostError, Reason
 from junctiond.images.base import ImageConfig, ImageError, ImageReason
+from junctiond.store import Store
 from junctiond.testing.fake_daemon import RunningHost, fake_parts, fake_settings, running
 
 KEY = ("openfaas-fn", "one")
@@ -316,3 +320,36 @@ async def test_two_daemons_do_not_share_a_state(tmp_path: Path):
         settings = fake_settings(tmp_path)
         with pytest.raises(AlreadyRunning, match="junctiond down"):
             await Daemon(settings, parts).run(asyncio.Event())
+
+
+async def test_a_full_disk_costs_no_function_that_runs(tmp_path: Path, monkeypatch):
+    async with running(tmp_path) as host:
+        await host.client.create(ONE)
+
+        def full(*_: object) -> None:
+            raise sqlite3.OperationalError("database or disk is full")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(Store, "put_function", full)
+            with pytest.raises(HostError, match="disk"):
+                await host.client.create(Deployment("two", "image"))
+            patched.setattr(Store, "add_lease", full)
+            host.parts.world.end(next(iter(host.parts.world.sandboxes)), code=1)
+            await until(lambda: not host.parts.world.sandboxes)
+        await until(lambda: bool(routed(host)))
+
+
+async def test_a_refused_route_is_put_again(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr("junctiond.lifecycle.controller.RETRY_NS", 50_000_000)
+    async with running(tmp_path) as host:
+        refusals = [DataplaneError("bad_request", "no"), DataplaneError("bad_request", "no")]
+        put = FakeDataplane.put_function
+
+        async def refuse(plane: FakeDataplane, function: Function) -> None:
+            if refusals:
+                raise refusals.pop()
+            await put(plane, function)
+
+        monkeypatch.setattr(FakeDataplane, "put_function", refuse)
+        assert (await host.client.create(ONE)).replicas_available == 1
+        assert routed(host)

@@ -185,7 +185,7 @@ async def test_a_keeper_without_a_note_is_adopted_and_a_reused_pid_is_not(tmp_pa
         ["sleep", "60", str(folder / "spec.json")], stderr=subprocess.DEVNULL
     )
     try:
-        (folder / "keeper.json").write_text(f'{{"pid":{sleeper.pid},"create_time":1.0}}')
+        (folder / "keeper.json").write_text(f'{{"pid":{sleeper.pid},"start_ticks":1}}')
         assert await launcher.adopt() == set()
     finally:
         sleeper.kill()
