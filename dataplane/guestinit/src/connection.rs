@@ -5,37 +5,18 @@ use std::os::fd::OwnedFd;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use jd_http::{header_space, Framing, HeadScan, HttpError, Limits, Method, RequestHead, Version};
-
 use crate::answer::{guess_type, Answer};
 use crate::child::{Child, Ending};
 use crate::client::Client;
 use crate::exchange::{Exchange, Sink};
-use crate::fork_env::{variables, Variable};
 use crate::line_log::{say, LineLog};
+use crate::request::{read_head, Request};
 use crate::server::Shared;
 use crate::settings::Mode;
 
 const TEXT: &str = "text/plain; charset=utf-8";
 /// Go's middleware names itself so; clients tell the platform's answers from the function's by it.
 const LIMITER: &str = "faas-middleware";
-
-/// What is kept of a request once its head has been used.
-#[derive(Debug)]
-struct Request {
-    method: String,
-    target: String,
-    framing: Framing,
-    keep_alive: bool,
-    http10: bool,
-    head_only: bool,
-    expect_continue: bool,
-    call_id: String,
-    content_type: Option<String>,
-    user_agent: String,
-    variables: Vec<Variable>,
-    started: Instant,
-}
 
 /// Serves a connection until one side ends it.
 pub fn serve(shared: &Shared, socket: OwnedFd) {
@@ -50,7 +31,7 @@ fn serve_one(shared: &Shared, client: &mut Client) -> io::Result<bool> {
         client.read_until(None)?;
     }
     let read_deadline = Instant::now() + shared.settings.read_timeout;
-    let mut request = match read_head(shared, client, read_deadline)? {
+    let mut request = match read_head(&shared.settings, client, read_deadline)? {
         Ok(request) => request,
         Err(error) => {
             let answer = Answer {
@@ -77,61 +58,6 @@ fn serve_one(shared: &Shared, client: &mut Client) -> io::Result<bool> {
     }
     skip_body(client, read_deadline)?;
     Ok(true)
-}
-
-fn read_head(
-    shared: &Shared,
-    client: &mut Client,
-    deadline: Instant,
-) -> io::Result<Result<Request, HttpError>> {
-    let mut scan = HeadScan::request();
-    let limits = Limits::default();
-    let length = loop {
-        match scan.advance(&client.input, &limits) {
-            Ok(Some(length)) => break length,
-            Ok(None) => client.read_until(Some(deadline))?,
-            Err(error) => return Ok(Err(error)),
-        }
-    };
-    let bytes: Vec<u8> = client.input.drain(..length).collect();
-    let mut space = header_space();
-    Ok(RequestHead::parse(&bytes, &mut space).map(|head| keep_request(shared, &head)))
-}
-
-fn keep_request(shared: &Shared, head: &RequestHead<'_, '_>) -> Request {
-    let settings = &shared.settings;
-    let header = |name: &str| {
-        let found = head
-            .forwarded()
-            .find(|(_, header)| header.name.eq_ignore_ascii_case(name));
-        found.map(|(_, header)| String::from_utf8_lossy(header.value).into_owned())
-    };
-    let length = match head.framing {
-        Framing::Length(bytes) => Some(bytes),
-        _ => None,
-    };
-    let cgi = settings.mode != Mode::Classic || settings.cgi_headers;
-    Request {
-        method: head.method_text.to_owned(),
-        target: head.target.to_owned(),
-        framing: head.framing,
-        keep_alive: head.keep_alive,
-        http10: head.version == Version::Http10,
-        head_only: head.method == Method::Head,
-        expect_continue: head.expect_continue,
-        call_id: head
-            .call_id
-            .map(|id| String::from_utf8_lossy(id).into_owned())
-            .unwrap_or_default(),
-        content_type: header("content-type"),
-        user_agent: header("user-agent").unwrap_or_default(),
-        variables: if cgi {
-            variables(head, settings.mode, length)
-        } else {
-            Vec::new()
-        },
-        started: Instant::now(),
-    }
 }
 
 /// Answers the request; false if the connection cannot be used again.

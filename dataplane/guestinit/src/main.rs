@@ -9,6 +9,7 @@ mod connection;
 mod exchange;
 mod fork_env;
 mod line_log;
+mod request;
 mod server;
 mod settings;
 mod sys;

@@ -97,13 +97,10 @@ fn prefer_for_oom(file: &str) -> Result<(), LaunchError> {
 pub fn launch(spec: &Spec, group: &Group) -> Result<Launched, LaunchError> {
     let users =
         user_namespace::create(spec.uid_base).step(|| "user namespace (see jsandbox check)")?;
-    privilege::new_network_namespace().step(|| "network namespace of the sockets")?;
-    let socket_namespace =
-        File::open("/proc/self/ns/net").step(|| "network namespace of the sockets")?;
     let (outer, inner) = ends().step(|| "pipes")?;
     match fork_into(u64::from(NAMESPACES.unsigned_abs())).step(|| "clone3 with new namespaces")? {
         Side::Child => {
-            drop((outer, socket_namespace));
+            drop(outer);
             guest::run(Handover {
                 spec,
                 user_namespace: users,
@@ -117,27 +114,37 @@ pub fn launch(spec: &Spec, group: &Group) -> Result<Launched, LaunchError> {
         Side::Parent { pid, pidfd } => {
             // Only the inside keeps the inner ends, so that their last close is seen here.
             drop(inner);
-            let score = format!("/proc/{pid}/oom_score_adj");
-            let joined = group
-                .add(pid)
-                .step(|| "joining the control group")
-                .and_then(|()| prefer_for_oom(&score));
-            let go = || match rustix::io::write(&outer.reports, b"g") {
-                // It has ended already; why it did stands in its report, which is read next.
-                Ok(_) | Err(rustix::io::Errno::PIPE) => Ok(()),
-                Err(error) => Err(error).step(|| "starting process 1"),
-            };
-            if let Err(error) = joined.and_then(|()| go()) {
-                let _ = pidfd_send_signal(&pidfd, Signal::KILL);
-                let _ = waitpid(Pid::from_raw(pid), WaitOptions::empty());
-                return Err(error);
+            match admit(pid, group, &outer.reports).and_then(|()| socket_namespace()) {
+                Ok(socket_namespace) => Ok(Launched {
+                    pid,
+                    pidfd,
+                    ends: outer,
+                    socket_namespace,
+                }),
+                Err(error) => {
+                    let _ = pidfd_send_signal(&pidfd, Signal::KILL);
+                    let _ = waitpid(Pid::from_raw(pid), WaitOptions::empty());
+                    Err(error)
+                }
             }
-            Ok(Launched {
-                pid,
-                pidfd,
-                ends: outer,
-                socket_namespace: socket_namespace.into(),
-            })
         }
     }
+}
+
+/// Puts process 1 into its control group and lets it go on.
+fn admit(pid: i32, group: &Group, reports: &OwnedFd) -> Result<(), LaunchError> {
+    group.add(pid).step(|| "joining the control group")?;
+    prefer_for_oom(&format!("/proc/{pid}/oom_score_adj"))?;
+    match rustix::io::write(reports, b"g") {
+        // It has ended already; why it did stands in its report, which is read next.
+        Ok(_) | Err(rustix::io::Errno::PIPE) => Ok(()),
+        Err(error) => Err(error).step(|| "starting process 1"),
+    }
+}
+
+/// Made while process 1 builds: nothing in there needs it, and it takes most of a millisecond.
+fn socket_namespace() -> Result<OwnedFd, LaunchError> {
+    let step = || "network namespace of the sockets";
+    privilege::new_network_namespace().step(step)?;
+    Ok(File::open("/proc/self/ns/net").step(step)?.into())
 }
