@@ -24,6 +24,7 @@ mod sandbox;
 mod shared;
 mod sockets;
 mod stack;
+mod stash;
 mod stats;
 mod supervisor;
 mod sys;

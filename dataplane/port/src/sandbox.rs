@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use rustix::io::Errno;
@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use crate::call::{Notification, Outcome, Reply, Wait};
 use crate::datagram::Datagram;
 use crate::egress::Egress;
-use crate::host::Host;
+use crate::host::{Event, Host};
 use crate::inbox::Inbox;
 use crate::journal::Journal;
 use crate::mark::Mark;
@@ -20,10 +20,13 @@ use crate::platform::Platform;
 use crate::ports::Ports;
 use crate::route::Here;
 use crate::shared::Shared;
+use crate::stash::Stash;
 use crate::sys::{self, process, socket};
 
 /// Threads whose descriptor is kept; a guest with more pays an open per call.
-const CALLERS_MAX: usize = 256;
+const CALLERS_MAX: usize = 64;
+/// Distance of two reports of one kind of misbehaviour.
+const VIOLATION_DISTANCE: Duration = Duration::from_secs(1);
 
 /// What all sandboxes have in common.
 pub(crate) struct World {
@@ -38,7 +41,9 @@ pub(crate) struct Sandbox {
     pub notify: OwnedFd,
     pub journal: Journal,
     /// Connections taken from a listener whose accept could not be answered, by its cookie.
-    pub stash: HashMap<u64, Vec<(Instant, OwnedFd)>>,
+    pub stash: Stash,
+    /// When each kind of misbehaviour was last told.
+    pub violations: HashMap<&'static str, Instant>,
     /// Ports of datagram sockets.
     pub udp: Ports,
     /// Datagram sockets, by the cookie of the guest's end.
@@ -109,7 +114,8 @@ impl Sandbox {
             shared,
             notify,
             journal,
-            stash: HashMap::new(),
+            stash: Stash::default(),
+            violations: HashMap::new(),
             udp: Ports::default(),
             datagrams: HashMap::new(),
             datagram_number: 0,
@@ -117,6 +123,22 @@ impl Sandbox {
             inbox,
             callers: HashMap::new(),
         }
+    }
+
+    /// Tells the host of misbehaviour, seldom enough not to be a flood of its own.
+    pub fn report(&mut self, world: &World, kind: &'static str) {
+        let now = Instant::now();
+        let last = self.violations.get(kind);
+        if last.is_some_and(|last| now.saturating_duration_since(*last) < VIOLATION_DISTANCE) {
+            return;
+        }
+        self.violations.insert(kind, now);
+        let sandbox = self.shared.name.clone();
+        log::warn!("sandbox {sandbox} misbehaves: {kind}");
+        world.host.event(Event::Violation {
+            sandbox,
+            kind: kind.to_owned(),
+        });
     }
 
     /// The addresses of this sandbox.

@@ -258,6 +258,9 @@ fn a_flood_leaves_the_others_their_share() {
     assert_eq!(polite.output(), "done\n");
     let flooded = world.supervisor.stats("flood").unwrap().counters;
     assert!(flooded.rests > 0, "{flooded:?}");
+    world.recorder.wait(
+        |event| matches!(event, jd_port::Event::Violation { sandbox, .. } if sandbox == "flood"),
+    );
 }
 
 #[test]
@@ -282,4 +285,37 @@ print(len(refused), set(refused), flush=True); os._exit(0)
     assert_eq!(printed, "72 {'ENOBUFS'}\n");
     // Other tests of this process come and go; a thread per call would be hundreds.
     assert!(threads() < before + 100);
+}
+
+#[test]
+fn a_server_out_of_descriptors_still_hears_of_its_connection() {
+    let world = World::new();
+    let mut guest = world.launch(&mut python(
+        r#"
+import os, resource, select, socket, time
+s = socket.socket(); s.bind(("", 8080)); s.listen(); s.setblocking(False)
+held = []
+poll = select.poll(); poll.register(s, select.POLLIN)
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+try:
+    while True: held.append(os.open("/dev/null", os.O_RDONLY))
+except OSError: pass
+poll.poll(5000)
+try: s.accept()
+except OSError as e: print(e.strerror, flush=True)
+os.close(held.pop())
+print(poll.poll(5000) != [], flush=True)
+c, peer = s.accept(); print(peer[0], c.recv(9), flush=True)
+try: print(s.accept())
+except BlockingIOError: print("no other")
+"#,
+    ));
+    world.recorder.listening(8080);
+    let mut stream = world.dial(8080);
+    stream.write_all(b"kept").unwrap();
+    guest.child.wait().unwrap();
+    assert_eq!(
+        guest.printed(),
+        "Too many open files\nTrue\n10.62.0.1 b'kept'\nno other\n"
+    );
 }

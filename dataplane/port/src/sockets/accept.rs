@@ -2,7 +2,7 @@
 //! descriptors between taking the connection and receiving it.
 
 use std::os::fd::{AsFd, OwnedFd};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use jd_wire::sockaddr;
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -13,10 +13,6 @@ use crate::sandbox::{Descriptor, Sandbox, Subject};
 use crate::shared::SEND_BUFFER_BYTES;
 use crate::sockets::timeouts::{receive_timeout, Brief};
 use crate::sys::{self, socket};
-
-/// Connections kept per listener whose accept could not be answered, and for how long.
-const STASH_MAX: usize = 64;
-const STASH_AGE_MAX: Duration = Duration::from_secs(10);
 
 impl Sandbox {
     pub(crate) fn on_accept(&mut self, call: &Notification) -> Reply {
@@ -47,7 +43,7 @@ impl Sandbox {
         let room = self.room(call, call.args[2])?;
         let taken = match self.unstash(&listener)? {
             Some(stashed) => Ok(stashed),
-            None => take(&listener, accept_flags(call) & libc::SOCK_NONBLOCK),
+            None => self.take_connection(&listener, accept_flags(call) & libc::SOCK_NONBLOCK),
         };
         match taken {
             Ok(connection) => self.hand_over(call, &listener, room, connection),
@@ -59,6 +55,15 @@ impl Sandbox {
                 Ok(Outcome::Park(Wait::Accept { listener, deadline }))
             }
             Err(error) => Err(error),
+        }
+    }
+
+    fn take_connection(&self, listener: &Subject, flags: i32) -> Result<OwnedFd, Errno> {
+        loop {
+            let connection = take(listener, flags)?;
+            if !self.is_nudge(&connection) {
+                return Ok(connection);
+            }
         }
     }
 
@@ -85,33 +90,12 @@ impl Sandbox {
             )
         });
         if let Err(error) = sent {
-            self.stash(listener, connection.fd)?;
+            // Without the nudge it waits for the next accept all the same.
+            let _ = self.stash(listener, connection.fd);
             return Err(error);
         }
         self.shared.tally.injected.add();
         Ok(Outcome::Answered)
-    }
-
-    fn stash(&mut self, listener: &Subject, connection: OwnedFd) -> Result<(), Errno> {
-        self.stash.retain(|_, kept| {
-            kept.retain(|(since, _)| since.elapsed() < STASH_AGE_MAX);
-            !kept.is_empty()
-        });
-        let kept = self.stash.entry(listener.cookie()?).or_default();
-        if kept.len() < STASH_MAX {
-            kept.push((Instant::now(), connection));
-        }
-        Ok(())
-    }
-
-    fn unstash(&mut self, listener: &Subject) -> Result<Option<OwnedFd>, Errno> {
-        if self.stash.is_empty() {
-            return Ok(None);
-        }
-        let kept = self.stash.get_mut(&listener.cookie()?);
-        Ok(kept
-            .filter(|kept| !kept.is_empty())
-            .map(|kept| kept.remove(0).1))
     }
 }
 

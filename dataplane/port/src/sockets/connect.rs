@@ -57,7 +57,7 @@ impl Sandbox {
                 self.connect_inside(world, call, subject, destination, deadline)
             }
             Route::Gateway => {
-                let (end, source) = self.join_hub(&subject, destination)?;
+                let (end, source) = self.join_hub(world, &subject, destination)?;
                 world
                     .host
                     .gateway_connection(&self.shared.name, end, source);
@@ -196,7 +196,7 @@ impl Sandbox {
         goal: Goal,
     ) -> Reply {
         let cookie = subject.cookie()?;
-        let waiter = self.pretend(call, subject, destination)?;
+        let waiter = self.pretend(world, call, subject, destination)?;
         world.egress.send(Task::Connect {
             sandbox: Arc::clone(&self.shared),
             cookie,
@@ -209,6 +209,7 @@ impl Sandbox {
     /// Makes the guest's socket look as if it were connecting: connected to the hub, not writable.
     fn pretend(
         &mut self,
+        world: &World,
         call: &Notification,
         subject: &Subject,
         destination: SocketAddr,
@@ -220,7 +221,7 @@ impl Sandbox {
             return Err(Errno::ADDRNOTAVAIL);
         }
         let joined = self
-            .join_hub(subject, destination)
+            .join_hub(world, subject, destination)
             .and_then(|(end, _)| Ok((end, stuff(&subject.fd)?)));
         match joined {
             Ok((end, stuffed)) => Ok(Waiter::Socket {
@@ -292,7 +293,7 @@ impl Sandbox {
         let subject = Subject::resume(socket)?;
         let destination = self.named_destination(&subject)?;
         let guest = self.guest_socket(call, &subject)?;
-        let (end, _) = self.join_hub(&subject, destination)?;
+        let (end, _) = self.join_hub(world, &subject, destination)?;
         world.egress.send(Task::Relay {
             owner: self.shared.id,
             end,
@@ -312,7 +313,7 @@ impl Sandbox {
     ) {
         let waiter = Subject::resume(socket).and_then(|subject| {
             let destination = self.named_destination(&subject)?;
-            self.pretend(call, &subject, destination)
+            self.pretend(world, call, &subject, destination)
         });
         world.egress.send(Task::Release {
             cookie,
@@ -330,7 +331,8 @@ impl Sandbox {
 
     /// Connects the guest's socket to the supervisor and gives the other end of it.
     fn join_hub(
-        &self,
+        &mut self,
+        world: &World,
         subject: &Subject,
         destination: SocketAddr,
     ) -> Result<(OwnedFd, SocketAddr), Errno> {
@@ -342,7 +344,7 @@ impl Sandbox {
             match self.shared.accept_hub() {
                 Ok((end, name)) if name == mine => return Ok((end, source)),
                 // Not ours: the guest found a way to connect here by itself. It is closed.
-                Ok(_) => {}
+                Ok(_) => self.report(world, "connection past the supervisor"),
                 Err(Errno::AGAIN) => connected?,
                 Err(error) => return Err(error),
             }

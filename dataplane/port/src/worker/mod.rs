@@ -249,6 +249,9 @@ impl Worker {
             return;
         }
         resident.sandbox.shared.tally.rests.add();
+        resident
+            .sandbox
+            .report(&self.world, "flood of socket calls");
         let quiet = EventFlags::empty();
         if epoll::modify(
             &self.epoll,
@@ -292,8 +295,9 @@ impl Worker {
                 return self.park(id, call, wait)
             }
             Ok(Outcome::Park(_)) => {
-                sandbox.shared.tally.denied.add();
                 let _ = notify::fail(notify, call.id, libc::ENOBUFS);
+                sandbox.shared.tally.denied.add();
+                sandbox.report(&self.world, "too many waiting calls");
             }
             Err(error) => {
                 let _ = notify::fail(notify, call.id, error.raw_os_error());
