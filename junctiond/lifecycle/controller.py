@@ -30,6 +30,7 @@ from junctiond.lifecycle.events import (
     Refused,
 )
 from junctiond.lifecycle.generation import Generation
+from junctiond.lifecycle.readiness import Readiness
 from junctiond.lifecycle.state import LIVE, Desired, Failure, Observed, Phase, Policy, Routes
 from junctiond.lifecycle.workshop import Workshop
 from junctiond.sandbox.base import Exit
@@ -38,9 +39,6 @@ from junctiond.store import FunctionRow, Store
 
 logger = logging.getLogger(__name__)
 
-POLL_S = 0.05
-"""Between probes of a replica that does not answer yet; the listening event normally comes first."""
-PROBE_MS_MAX = 5_000
 RETRY_NS = 1_000_000_000
 """Pause after an action that could not be performed."""
 
@@ -113,7 +111,7 @@ class FunctionController:
         """The newest sandbox of each generation, for its log lines."""
         self._waiters: list[_Waiter] = []
         self._poked = asyncio.Event()
-        self._listening: dict[str, asyncio.Event] = {}
+        self._readiness = Readiness(around.dataplane)
         self._finished = False
 
     # What callers ask.
@@ -182,9 +180,8 @@ class FunctionController:
     def listening(self, sandbox: str, port: int) -> None:
         """A guest of this function listens on a port."""
         lease = self._around.workshop.lease(sandbox)
-        event = self._listening.get(sandbox)
-        if lease is not None and lease.port == port and event is not None:
-            event.set()
+        if lease is not None and lease.port == port:
+            self._readiness.hear(sandbox)
 
     def attached(self, sandboxes: set[str]) -> None:
         """A new connection to the data plane: which sandboxes it has, and so which it lacks."""
@@ -317,7 +314,7 @@ class FunctionController:
             return
         self._launching[number] = lease.sandbox
         self.sandboxes.add(lease.sandbox)
-        self._listening[lease.sandbox] = asyncio.Event()
+        self._readiness.expect(lease.sandbox)
         self.post(Launched(lease.sandbox, number))
         logger.info("sandbox launched", extra={"fields": {"sandbox": lease.sandbox}})
         workshop = self._around.workshop
@@ -325,7 +322,7 @@ class FunctionController:
         self._spawn(self._live, lease.sandbox, ending, True)
 
     def _adopt(self, sandbox: str, ask: bool) -> None:
-        self._listening[sandbox] = asyncio.Event()
+        self._readiness.expect(sandbox)
         ending = functools.partial(self._around.workshop.wait, sandbox)
         self._spawn(self._live, sandbox, ending, ask)
 
@@ -336,7 +333,7 @@ class FunctionController:
             exit_ = await self._ended(ending)
             if asking is not None:
                 asking.cancel()
-        self._listening.pop(sandbox, None)
+        self._readiness.forget(sandbox)
         replica = events.find(self.observed, sandbox)
         expected = replica is None or replica.phase not in LIVE
         text = exit_.message if expected else exit_.message + self._last_lines(sandbox)
@@ -358,32 +355,12 @@ class FunctionController:
     async def _await_answer(self, sandbox: str) -> None:
         """Posts `Answering` once the sandbox accepts connections, and answers its ready path where it has one."""
         lease = self._around.workshop.lease(sandbox)
-        heard = self._listening[sandbox]
         if lease is None:
             return
         generation = self._generation(lease.generation)
         path = generation.plan.ready_path if generation else None
-        async with asyncio.TaskGroup() as group:
-            probing = group.create_task(self._probe(sandbox, lease.port, path, heard))
-            # Whichever says so first: the event is the exact moment, the probe survives a lost event.
-            hearing = group.create_task(heard.wait())
-            both: set[asyncio.Task[Any]] = {probing} if path else {probing, hearing}
-            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-            probing.cancel()
-            hearing.cancel()
+        await self._readiness.wait(sandbox, lease.port, path)
         self.post(Answering(sandbox))
-
-    async def _probe(self, sandbox: str, port: int, path: str | None, heard: asyncio.Event) -> None:
-        """Asks the data plane until it says that the replica answers."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(POLL_S):
-                await heard.wait()
-        while True:
-            try:
-                await self._around.dataplane.probe(sandbox, port, path, PROBE_MS_MAX)
-                return
-            except (DataplaneError, DataplaneLost):
-                await asyncio.sleep(POLL_S)
 
     async def _drain(self, sandbox: str) -> None:
         timeout_ms = self.policy.drain_timeout_ns // 1_000_000
