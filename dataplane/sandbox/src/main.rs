@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use jd_sandbox::spec::{Spec, SPEC_BYTES_MAX};
+use jd_sandbox::sys::namespace;
 use jd_sandbox::{keeper, probe, sweep};
 
 const USAGE: &str = "usage: jsandbox run --spec FILE
@@ -47,6 +48,9 @@ fn read(file: &Path) -> Result<Spec, String> {
 }
 
 fn run(file: &Path) -> ExitCode {
+    // Before anything is open: a keeper outlives its daemon and must not hold the daemon's sockets. It also keeps
+    // our numbers below those that the filter takes for datagram sockets.
+    namespace::close_range(3, u32::MAX, true);
     let outcome = read(file).and_then(|spec| keeper::run(spec).map_err(|error| error.to_string()));
     match outcome {
         Ok(true) => ExitCode::SUCCESS,

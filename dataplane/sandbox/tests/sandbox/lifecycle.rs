@@ -176,3 +176,50 @@ fn one_name_has_one_keeper() {
     assert!(String::from_utf8_lossy(&done.stderr).contains("another keeper"));
     assert_eq!(keeper.running().status, Status::Running);
 }
+
+#[test]
+fn a_flood_of_output_is_bounded_on_disk() {
+    let mut host = Host::new().with("/log/bytes_max", 100_000);
+    host.run(&["line", "4000000"]);
+    let bytes = |name: &str| fs::metadata(host.path(name)).map_or(0, |facts| facts.len());
+    let (current, older) = (bytes("out.log"), bytes("out.log.1"));
+    // A record is written whole, so each file may exceed its half by one.
+    let half = 50_000 + 20_000;
+    assert!(
+        older > 0 && current <= half && older <= half,
+        "{current} {older}"
+    );
+}
+
+#[test]
+fn an_idle_replica_costs_little_memory() {
+    let mut host = Host::new();
+    let keeper = host.start(&["sleep"]);
+    host.wait_for("ready");
+    let state = keeper.running();
+    let private_kib = |pid: u32| -> u64 {
+        let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).expect("smaps");
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix("Private_Dirty:"))
+            .expect("line");
+        line.trim()
+            .trim_end_matches(" kB")
+            .parse()
+            .expect("a number")
+    };
+    let kib = private_kib(state.keeper_pid) + private_kib(state.init_pid.expect("init"));
+    assert!(
+        kib < 512,
+        "keeper and process 1 hold {kib} KiB of their own"
+    );
+}
+
+#[test]
+fn what_the_starter_left_open_does_not_reach_the_guest() {
+    let mut host = Host::new();
+    let leaked = fs::File::open("/etc/hostname").expect("any file");
+    rustix::io::fcntl_setfd(&leaked, rustix::io::FdFlags::empty()).expect("no close-on-exec");
+    host.run(&["descriptors"]);
+    assert_eq!(host.output(), ["0", "1", "2"]);
+}
