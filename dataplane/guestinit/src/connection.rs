@@ -10,6 +10,7 @@ use crate::child::{Child, Ending};
 use crate::client::Client;
 use crate::exchange::{Exchange, Sink};
 use crate::line_log::{say, LineLog};
+use crate::marshal;
 use crate::request::{read_head, Request};
 use crate::server::Shared;
 use crate::settings::Mode;
@@ -198,6 +199,9 @@ fn collect(
             error.to_string().as_bytes(),
             request.head_only,
         );
+    }
+    if let Some(headers) = &request.headers {
+        body = marshal::request(headers, &body);
     }
     let mut child = match spawn(shared, request) {
         Ok(child) => child,

@@ -5,6 +5,7 @@ use std::os::unix::ffi::OsStringExt;
 
 use jd_http::{Framing, RequestHead};
 
+use crate::marshal::canonical;
 use crate::settings::Mode;
 
 /// One variable.
@@ -49,18 +50,7 @@ pub fn variables(head: &RequestHead<'_, '_>, mode: Mode, body_bytes: Option<u64>
 
 /// `x-call-id` becomes `Http_X_Call_Id`.
 fn variable_name(header: &str) -> String {
-    let mut name = String::with_capacity(header.len() + 5);
-    name.push_str("Http_");
-    let mut start = true;
-    for character in header.chars() {
-        name.push(match character {
-            '-' => '_',
-            _ if start => character.to_ascii_uppercase(),
-            _ => character.to_ascii_lowercase(),
-        });
-        start = character == '-';
-    }
-    name
+    format!("Http_{}", canonical(header).replace('-', "_"))
 }
 
 #[cfg(test)]

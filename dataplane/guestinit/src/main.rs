@@ -9,6 +9,7 @@ mod connection;
 mod exchange;
 mod fork_env;
 mod line_log;
+mod marshal;
 mod request;
 mod server;
 mod settings;

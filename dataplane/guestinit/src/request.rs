@@ -7,6 +7,7 @@ use jd_http::{header_space, Framing, HeadScan, HttpError, Limits, Method, Reques
 
 use crate::client::Client;
 use crate::fork_env::{variables, Variable};
+use crate::marshal::{self, Headers};
 use crate::settings::{Mode, Settings};
 
 /// What is kept of a request once its head has been used.
@@ -32,6 +33,8 @@ pub struct Request {
     pub content_type: Option<String>,
     /// `User-Agent`, or empty.
     pub user_agent: String,
+    /// Headers for `marshal_request`, where it is set.
+    pub headers: Option<Headers>,
     /// Environment of the process.
     pub variables: Vec<Variable>,
     /// When the head was complete.
@@ -87,6 +90,7 @@ fn keep(settings: &Settings, head: &RequestHead<'_, '_>) -> Request {
             .unwrap_or_default(),
         content_type: header("content-type"),
         user_agent: header("user-agent").unwrap_or_default(),
+        headers: settings.marshal_request.then(|| marshal::headers(head)),
         variables: if cgi {
             variables(head, settings.mode, length)
         } else {

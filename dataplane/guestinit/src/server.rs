@@ -18,8 +18,9 @@ use crate::connection;
 use crate::line_log::say;
 use crate::settings::Settings;
 
-/// Most connections at once; more wait in the listener's queue. The platform keeps far fewer.
-const CONNECTIONS_MAX: usize = 1024;
+/// Most connections at once; more wait in the listener's queue. Each
+/// costs a thread and most a process too, and the sandbox's limit counts both.
+const CONNECTIONS_MAX: usize = 256;
 /// A connection's thread reads into buffers of 16 KiB on its stack; the rest is head room.
 const STACK_BYTES: usize = 256 * 1024;
 /// Pause when the host has no thread or descriptor left for a connection.

@@ -63,6 +63,8 @@ pub struct Settings {
     pub combine_output: bool,
     /// Classic: whether the request becomes `Http_*` variables.
     pub cgi_headers: bool,
+    /// Classic: whether the process reads the request as one JSON object.
+    pub marshal_request: bool,
     /// Whether the lock file is left out.
     pub suppress_lock: bool,
 }
@@ -142,6 +144,7 @@ impl Settings {
             log_call_id: flag("log_callid", false),
             combine_output: flag("combine_output", true),
             cgi_headers: flag("cgi_headers", true),
+            marshal_request: mode == Mode::Classic && flag("marshal_request", false),
             suppress_lock: flag("suppress_lock", false),
         }
     }

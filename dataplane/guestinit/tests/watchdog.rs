@@ -284,6 +284,16 @@ fn classic_failures_carry_the_combined_output() {
 }
 
 #[test]
+fn classic_can_hand_over_the_request_as_json() {
+    let watchdog = Watchdog::start_process("classic", &["cat"], &[("marshal_request", "true")]);
+    let answer = watchdog.ask("POST /", "X-Mine: 1\r\n", b"hi");
+    assert_eq!(
+        answer.text(),
+        r#"{"header":{"X-Mine":["1"]},"body":{"raw":"aGk="}}"#
+    );
+}
+
+#[test]
 fn the_deadline_kills_the_whole_process_group() {
     let script = "sleep 60 & echo $! > $TMPDIR/child; wait";
     for (mode, status, text) in [
