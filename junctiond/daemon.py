@@ -22,10 +22,11 @@ from typing import Protocol
 
 import grpc
 import uvloop
+from pyroute2.netlink.exceptions import NetlinkError
 
 from junctiond import eventlog
 from junctiond.api.service import serve
-from junctiond.dataplane.base import Dataplane
+from junctiond.dataplane.base import Dataplane, DataplaneError
 from junctiond.dataplane.client import DataplaneClient
 from junctiond.dataplane.process import DataplaneProcess
 from junctiond.dataplane.protocol import Egress, Platform
@@ -50,6 +51,7 @@ logger = logging.getLogger(__name__)
 
 DESCRIPTORS_WANTED = 1_048_576
 COLLECT_PERIOD_S = 600.0
+HOST_PERIOD_S = 10.0
 API_GRACE_S = 1.0
 GATEWAY_PORT = 8080
 """Where functions find the gateway, whatever port the host's own door has."""
@@ -72,6 +74,10 @@ class Parts(Protocol):
 
     async def dataplane(self) -> Dataplane:
         """The data plane's client."""
+        ...
+
+    async def platform(self) -> Platform:
+        """What sandboxes see of this host now."""
         ...
 
     def dataplane_process(self) -> DataplaneProcess | None:
@@ -101,7 +107,11 @@ class HostParts:
 
     async def dataplane(self) -> Dataplane:
         """See `Parts`."""
-        return DataplaneClient(self.settings.control_socket, await platform(self.settings))
+        return DataplaneClient(self.settings.control_socket, await self.platform())
+
+    async def platform(self) -> Platform:
+        """See `Parts`."""
+        return await platform(self.settings)
 
     def dataplane_process(self) -> DataplaneProcess | None:
         """See `Parts`."""
@@ -170,6 +180,7 @@ class Daemon:
         if plane is not None:
             tasks.append(group.create_task(plane.run()))
         tasks.append(group.create_task(self._collect(images, store, registry)))
+        tasks.append(group.create_task(self._follow_host(dataplane)))
         server = await serve(host, settings.host_socket)
         if settings.run_provider:
             tasks.append(group.create_task(self._provider().run()))
@@ -202,6 +213,15 @@ class Daemon:
     def _provider(self) -> Supervisor:
         environment = child_environment(self._settings.environment)
         return Supervisor("provider", provider_command(self._settings), environment, self._random)
+
+    async def _follow_host(self, dataplane: Dataplane) -> None:
+        """Keeps what sandboxes may reach true while the host's own addresses and resolvers change."""
+        while True:
+            await asyncio.sleep(HOST_PERIOD_S)
+            try:
+                await dataplane.set_platform(await self._parts.platform())
+            except (OSError, NetlinkError, DataplaneError) as error:
+                logger.error("host network unknown", extra={"fields": {"error": str(error)}})
 
     async def _collect(self, images: ImageStore, store: Store, registry: FunctionRegistry) -> None:
         """Lets unused images go, now and then."""

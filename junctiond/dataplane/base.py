@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from junctiond.dataplane.protocol import AttachedSandbox, Event, Function, Hello
+from junctiond.dataplane.protocol import AttachedSandbox, Event, Function, Hello, Platform
 
 
 class DataplaneError(Exception):
@@ -44,6 +44,14 @@ class Dataplane(Protocol):
 
     async def run(self, listener: Listener) -> None:
         """Keeps a connection until cancelled and reports to `listener`."""
+        ...
+
+    async def set_platform(self, platform: Platform) -> None:
+        """Replaces what sandboxes see of the host; sent where it differs.
+
+        Raises:
+            DataplaneError: jnetd refuses it.
+        """
         ...
 
     async def put_function(self, function: Function) -> None:

@@ -84,6 +84,15 @@ class DataplaneClient:
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 2, RECONNECT_S_MAX)
 
+    async def set_platform(self, platform: Platform) -> None:
+        """See `Dataplane`."""
+        if platform == self._platform:
+            return
+        self._platform = platform
+        if self._hello is not None:
+            with contextlib.suppress(DataplaneLost):
+                await self._tell_platform()
+
     async def put_function(self, function: Function) -> None:
         """See `Dataplane`."""
         self._functions[function.namespace, function.name] = function
@@ -135,7 +144,7 @@ class DataplaneClient:
     async def _introduce(self) -> list[AttachedSandbox]:
         """Tells a jnetd everything; the sandboxes that it has."""
         hello = await self._ask("hello", Hello, protocol=protocol.PROTOCOL, client="junctiond")
-        await self._ask("set_platform", dict, **msgspec.structs.asdict(self._platform))
+        await self._tell_platform()
         known = (await self._ask("list_functions", _Functions)).functions
         for function in known:
             if (function.namespace, function.name) not in self._functions:
@@ -174,6 +183,9 @@ class DataplaneClient:
         raise DataplaneLost("jnetd closed the connection")
 
     # Requests.
+
+    async def _tell_platform(self) -> None:
+        await self._ask("set_platform", dict, **msgspec.structs.asdict(self._platform))
 
     async def _put(self, function: Function) -> None:
         await self._ask("put_function", dict, **msgspec.structs.asdict(function))

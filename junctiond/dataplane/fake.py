@@ -12,6 +12,7 @@ from junctiond.dataplane.protocol import (
     Function,
     Hello,
     Listening,
+    Platform,
     Wanted,
 )
 
@@ -28,6 +29,7 @@ class FakeDataplane:
     history: list[Function] = field(default_factory=list)
     listening: dict[str, set[int]] = field(default_factory=dict)
     in_flight: dict[str, int] = field(default_factory=dict)
+    platform: Platform | None = None
     auto_ready: bool = True
     connected: bool = True
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -43,6 +45,10 @@ class FakeDataplane:
         if self.connected:
             self.reconnect()
         await asyncio.Event().wait()
+
+    async def set_platform(self, platform: Platform) -> None:
+        """See `Dataplane`."""
+        self.platform = platform
 
     async def put_function(self, function: Function) -> None:
         """See `Dataplane`."""

@@ -15,6 +15,7 @@ from junctiond.daemon import Daemon
 from junctiond.dataplane.base import Dataplane
 from junctiond.dataplane.fake import FakeDataplane
 from junctiond.dataplane.process import DataplaneProcess
+from junctiond.dataplane.protocol import Egress, Platform
 from junctiond.images.base import ImageStore
 from junctiond.sandbox.base import Launcher
 from junctiond.sandbox.fake import FakeLauncher, FakeWorld
@@ -29,7 +30,8 @@ class FakeParts:
     world: FakeWorld
     plane: FakeDataplane
     image_store: FakeImages
-    restarts: int = field(default=0)
+    platforms: int = field(default=0)
+    """Changes when the host's address does."""
 
     async def launcher(self) -> Launcher:
         """See `junctiond.daemon.Parts`."""
@@ -42,6 +44,16 @@ class FakeParts:
     async def dataplane(self) -> Dataplane:
         """See `junctiond.daemon.Parts`."""
         return self.plane
+
+    async def platform(self) -> Platform:
+        """See `junctiond.daemon.Parts`."""
+        return Platform(
+            gateway="10.62.0.1",
+            gateway_port=8080,
+            dns_upstreams=(),
+            hosts={},
+            egress=Egress(False, (f"192.0.2.{self.platforms}/32",)),
+        )
 
     def dataplane_process(self) -> DataplaneProcess | None:
         """See `junctiond.daemon.Parts`."""

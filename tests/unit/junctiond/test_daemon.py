@@ -353,3 +353,13 @@ async def test_a_refused_route_is_put_again(tmp_path: Path, monkeypatch):
         monkeypatch.setattr(FakeDataplane, "put_function", refuse)
         assert (await host.client.create(ONE)).replicas_available == 1
         assert routed(host)
+
+
+async def test_a_new_address_of_the_host_is_out_of_reach_too(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr("junctiond.daemon.HOST_PERIOD_S", 0.01)
+    async with running(tmp_path) as host:
+        host.parts.platforms = 7
+        plane = host.parts.plane
+        await until(
+            lambda: plane.platform is not None and plane.platform.egress.deny == ("192.0.2.7/32",)
+        )

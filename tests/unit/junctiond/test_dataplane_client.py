@@ -156,6 +156,8 @@ async def test_state_given_before_and_after_the_connection_arrives(tmp_path: Pat
             {"sandbox": "s", "port": 80, "draining": False}
         ]
         assert heard.connected[0][0].listening == (80,)
+        await client.set_platform(msgspec.structs.replace(PLATFORM, gateway_port=9))
+        assert jnetd.platform["gateway_port"] == 9
         await client.delete_function("n", "f")
         await client.delete_function("n", "f")
         assert not jnetd.functions
