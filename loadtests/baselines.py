@@ -1,5 +1,6 @@
 """The same function without a platform: bare on loopback, and behind veth and a bridge in a network namespace."""
 
+import errno
 import http.client
 import ipaddress
 import os
@@ -7,15 +8,18 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pyroute2 import IPRoute, NetNS, netns
+from pyroute2 import IPRoute, netns
+from pyroute2.netlink.exceptions import NetlinkError
 
 READY_WAIT_S = 10.0
 POLL_S = 0.0002
 STOP_WAIT_S = 5.0
+GUEST_PORT = 8080
 PROBE = b"GET / HTTP/1.1\r\nHost: ready\r\nConnection: close\r\n\r\n"
 
 
@@ -42,7 +46,9 @@ class Target:
 def bare(program: Path) -> Iterator[Target]:
     """The function's program on kernel loopback."""
     port = free_port()
-    with serving(program, "127.0.0.1", port) as pid:
+    with running(program, port) as process:
+        wait_for_200("127.0.0.1", port, process)
+        pid = process.pid
         yield Target("bare", f"http://127.0.0.1:{port}/", lambda: {"function": [pid]})
 
 
@@ -56,40 +62,88 @@ def bridge(program: Path) -> Iterator[Target]:
     tag = f"jlt{os.getpid()}"
     host, guest = _free_network()
     with ExitStack() as stack:
-        route = stack.enter_context(IPRoute())
-        netns.create(tag)
-        stack.callback(_remove_namespace, tag)
-        route.link("add", ifname=f"{tag}b", kind="bridge")
-        bridge_index = route.link_lookup(ifname=f"{tag}b")[0]
-        stack.callback(route.link, "del", index=bridge_index)
-        route.addr("add", index=bridge_index, address=str(host), prefixlen=24)
-        route.link("set", index=bridge_index, state="up")
-        route.link("add", ifname=f"{tag}h", kind="veth", peer={"ifname": "eth0", "net_ns_fd": tag})
-        veth = route.link_lookup(ifname=f"{tag}h")[0]
-        # Removed explicitly: the end of a namespace takes its devices along, but some time later.
-        stack.callback(route.link, "del", index=veth)
-        route.link("set", index=veth, master=bridge_index, state="up")
-        with NetNS(tag) as inside:
+        process = stack.enter_context(running(program, GUEST_PORT, ["unshare", "--net"]))
+        try:
+            _wait_for_namespace(process)
+            _connect(stack, process.pid, tag, host, guest)
+        except (OSError, NetlinkError) as error:
+            status = process.poll()
+            how = f"ended with status {status}" if status is not None else "got no network"
+            raise TargetFailed(f"{process.args!r} {how}: {error}") from error
+        wait_for_200(str(guest), GUEST_PORT, process)
+        pid = process.pid
+        yield Target("bridge", f"http://{guest}:{GUEST_PORT}/", lambda: {"function": [pid]})
+
+
+def _connect(
+    stack: ExitStack,
+    pid: int,
+    tag: str,
+    host: ipaddress.IPv4Address,
+    guest: ipaddress.IPv4Address,
+) -> None:
+    """Makes bridge and veth pair, one end in the namespace of a process; the stack removes them."""
+    route = stack.enter_context(IPRoute())
+    route.link("add", ifname=f"{tag}b", kind="bridge")
+    bridge_index = route.link_lookup(ifname=f"{tag}b")[0]
+    stack.callback(_remove_link, route, bridge_index)
+    route.addr("add", index=bridge_index, address=str(host), prefixlen=24)
+    route.link("set", index=bridge_index, state="up")
+    peer = {"ifname": "eth0", "net_ns_pid": pid}
+    route.link("add", ifname=f"{tag}h", kind="veth", peer=peer)
+    veth = route.link_lookup(ifname=f"{tag}h")[0]
+    # Removed explicitly: the end of a namespace takes its devices along, but some time later.
+    stack.callback(_remove_link, route, veth)
+    route.link("set", index=veth, master=bridge_index, state="up")
+    _configure_inside(pid, guest)
+
+
+def _remove_link(route: IPRoute, index: int) -> None:
+    try:
+        route.link("del", index=index)
+    except NetlinkError as error:
+        if error.code != errno.ENODEV:  # gone with its namespace already
+            raise
+
+
+def _wait_for_namespace(process: subprocess.Popen[bytes]) -> None:
+    """Waits until `unshare` has left our network namespace; it becomes the program afterwards, same process id."""
+    ours = Path("/proc/self/ns/net").readlink()
+    deadline_ns = time.monotonic_ns() + int(READY_WAIT_S * 1e9)
+    while process.poll() is None and time.monotonic_ns() < deadline_ns:
+        if Path(f"/proc/{process.pid}/ns/net").readlink() != ours:
+            return
+        time.sleep(POLL_S)
+    raise OSError("it has no network namespace of its own; is this root?")
+
+
+def _configure_inside(pid: int, address: ipaddress.IPv4Address) -> None:
+    """Brings up the devices in a process's network namespace.
+
+    A thread joins the namespace and ends: setns(2) is per thread. pyroute2's own way (NetNS) forks this process, and a
+    fork that fails half-way would unwind our clean-up in the child as well.
+    """
+
+    def configure() -> None:
+        netns.setns(f"/proc/{pid}/ns/net", flags=0, fork=False)
+        with IPRoute() as inside:
             for name in ("lo", "eth0"):
                 inside.link("set", index=inside.link_lookup(ifname=name)[0], state="up")
             eth0 = inside.link_lookup(ifname="eth0")[0]
-            inside.addr("add", index=eth0, address=str(guest), prefixlen=24)
-        enter = ["nsenter", f"--net=/var/run/netns/{tag}"]
-        pid = stack.enter_context(serving(program, str(guest), 8080, prefix=enter))
-        yield Target("bridge", f"http://{guest}:8080/", lambda: {"function": [pid]})
+            inside.addr("add", index=eth0, address=str(address), prefixlen=24)
+
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        pool.submit(configure).result()
 
 
 @contextmanager
-def serving(program: Path, host: str, port: int, prefix: list[str] | None = None) -> Iterator[int]:
-    """Runs a function's program until the block ends; yields its process id once it answers 200.
-
-    Raises:
-        TargetFailed: it ends or does not answer in time.
-    """
+def running(
+    program: Path, port: int, prefix: list[str] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Runs a function's program until the block ends."""
     process = launch(program, port, prefix)
     try:
-        wait_for_200(host, port, process)
-        yield process.pid
+        yield process
     finally:
         process.terminate()
         try:
@@ -153,10 +207,3 @@ def _free_network() -> tuple[ipaddress.IPv4Address, ipaddress.IPv4Address]:
         if not any(network.overlaps(one) for one in used):
             return network[1], network[2]
     raise TargetFailed("every network of 10.213.0.0/16 is in use: remove stale bridges (ip link)")
-
-
-def _remove_namespace(name: str) -> None:
-    try:
-        netns.remove(name)
-    except FileNotFoundError:
-        return

@@ -44,7 +44,7 @@ LOOP_S = 1.0
 SHOWN_CHARS = 60
 SEED = 1
 
-out = Console(highlight=False)
+out = Console(highlight=False, soft_wrap=True)
 
 
 @dataclass(slots=True)
@@ -207,17 +207,17 @@ def _progress() -> Progress:
 
 
 TITLES = {
-    OURS: "junctiond: gateway and sandbox",
-    "bridge": "same program, veth + bridge, no gateway",
-    "bare": "same program, loopback, no gateway",
+    OURS: "junctiond (gateway, sandbox)",
+    "bridge": "veth + bridge, no gateway",
+    "bare": "loopback, no gateway",
 }
 
 
 def summary(results: Results) -> Table:
     """The table at the end."""
     table = Table(title=f"{FUNCTION}: AES-128-CTR of {BODY_BYTES} bytes", title_justify="left")
-    table.add_column("")
-    for column in ("latency p50", "latency p99", "cold start", f"throughput, {EDGE} connections"):
+    table.add_column("the same program", no_wrap=True)
+    for column in ("latency p50", "latency p99", "cold start", f"at {EDGE} connections"):
         table.add_column(column, justify="right")
     for name, figures in results.items():
         table.add_row(

@@ -65,7 +65,7 @@ def test_bridge_serves_from_its_own_namespace_and_leaves_nothing(program: Path) 
         assert inside != Path("/proc/self/ns/net").readlink()
         assert len({name for _, name in socket.if_nameindex()} - before) == 2
     assert {name for _, name in socket.if_nameindex()} == before
-    assert not Path(f"/var/run/netns/jlt{os.getpid()}").exists()
+    assert not Path(f"/proc/{pid}").exists()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="makes network interfaces")
@@ -77,7 +77,6 @@ def test_bridge_leaves_nothing_after_a_failure() -> None:
     ):
         pass
     assert {name for _, name in socket.if_nameindex()} == before
-    assert not Path(f"/var/run/netns/jlt{os.getpid()}").exists()
 
 
 def test_program_that_ends_is_told() -> None:
