@@ -167,6 +167,8 @@ class Daemon:
         images = await self._parts.images()
         dataplane = await self._parts.dataplane()
         plane = self._parts.dataplane_process()
+        if plane is not None:
+            plane.check()
         secret_files = SecretFiles(settings.function_secrets_dir)
         logs = FunctionLogs(settings.logs_dir)
         workshop = Workshop(settings, store, launcher, images, secret_files, logs)

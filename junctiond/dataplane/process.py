@@ -10,12 +10,13 @@ import logging
 import os
 import random
 import signal
+import socket
 import subprocess
 from pathlib import Path
 
 import psutil
 
-from junctiond.settings import Settings
+from junctiond.settings import Settings, SettingsError, split_address
 
 logger = logging.getLogger(__name__)
 
@@ -78,6 +79,7 @@ class DataplaneProcess:
 
     def __init__(self, settings: Settings, source: random.Random) -> None:
         self._command = command_line(settings)
+        self._listen = settings.listen
         self._pid_file = settings.run_dir / PID_FILE
         self._log = settings.logs_dir / "platform" / "jnetd.log"
         self._backoff = Backoff(source)
@@ -89,6 +91,26 @@ class DataplaneProcess:
     def pid(self) -> int | None:
         """The running jnetd's pid."""
         return self._pid
+
+    def check(self) -> None:
+        """Looks before the start whether jnetd can have its door.
+
+        Raises:
+            SettingsError: another program listens there, or the address is not this host's.
+        """
+        if self._find() is not None:
+            return
+        host, port = split_address(self._listen, "listen")
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        with socket.socket(family, socket.SOCK_STREAM) as door:
+            door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                door.bind((host, port))
+            except OSError as error:
+                raise SettingsError(
+                    f"cannot listen on {self._listen}: {error.strerror}; stop what uses it "
+                    "or choose another address (listen)"
+                ) from error
 
     async def run(self) -> None:
         """Supervises until cancelled."""

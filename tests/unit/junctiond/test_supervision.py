@@ -4,15 +4,18 @@ import asyncio
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
+import pytest
 
 from junctiond.dataplane.process import DataplaneProcess
-from junctiond.settings import Settings, load
+from junctiond.settings import Settings, SettingsError, load
 from junctiond.supervisor import Supervisor, child_environment, provider_command
 from junctiond.tether import PARENT_VARIABLE
 
@@ -80,6 +83,15 @@ async def test_a_dead_pid_file_is_not_believed(tmp_path: Path):
         running.cancel()
         await asyncio.wait([running])
         await plane.stop()
+
+
+def test_a_taken_address_is_told_before_anything_starts(tmp_path: Path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        plane = DataplaneProcess(replace(host(tmp_path), listen=address), random.Random(1))
+        with pytest.raises(SettingsError, match=f"cannot listen on {address}.*in use"):
+            plane.check()
+    plane.check()
 
 
 def _is_zombie(pid: int) -> bool:
