@@ -36,6 +36,8 @@ const READ_BYTES: usize = 16 * 1024;
 /// # Errors
 /// Only when not even the state file can be written; everything else ends up in it.
 pub fn run(spec: Spec) -> io::Result<bool> {
+    // First of all: from here on a SIGTERM waits until there is something to stop in order.
+    let signals = signals::signal_descriptor(&[libc::SIGTERM, libc::SIGINT, libc::SIGHUP])?;
     fs::create_dir_all(&spec.run_dir)?;
     let lock = File::create(spec.run_dir.join(LOCK_NAME))?;
     flock(&lock, FlockOperation::NonBlockingLockExclusive)
@@ -43,7 +45,7 @@ pub fn run(spec: Spec) -> io::Result<bool> {
     let mut state = State::new(&spec.id, std::process::id());
     state.store(&spec.run_dir)?;
     let run_dir = spec.run_dir.clone();
-    match Keeper::start(spec, &state) {
+    match Keeper::start(spec, &state, signals) {
         Ok(keeper) => state = keeper.keep(),
         Err(error) => {
             state.status = Status::Failed;
@@ -97,9 +99,7 @@ struct Ready {
 }
 
 impl Keeper {
-    fn start(spec: Spec, state: &State) -> Result<Self, LaunchError> {
-        let signals = signals::signal_descriptor(&[libc::SIGTERM, libc::SIGINT, libc::SIGHUP])
-            .step(|| "signalfd")?;
+    fn start(spec: Spec, state: &State, signals: OwnedFd) -> Result<Self, LaunchError> {
         let log =
             LogFile::open(&spec.log).step(|| format!("log file {}", spec.log.path.display()))?;
         let (group, warnings) =
