@@ -7,7 +7,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,6 +96,7 @@ def instance() -> Iterator[Instance]:
             process.kill()
             process.wait()
         down(settings, lambda _: None)
+        remove_cgroups(settings.cgroup_parent)
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -117,6 +118,14 @@ def settings_for(folder: Path) -> Settings:
 def environment_for(settings: Settings) -> dict[str, str]:
     """The same settings as environment variables."""
     return {f"JUNCTIOND_{name.upper()}": str(getattr(settings, name)) for name in OWN}
+
+
+def remove_cgroups(parent: str, root: Path = Path("/sys/fs/cgroup")) -> None:
+    """Removes a parent's empty cgroups, of version 2 and of every hierarchy of version 1."""
+    for top in [root / parent, *root.glob(f"*/{parent}")]:
+        for folder in [*sorted(top.glob("**/"), reverse=True)]:
+            with suppress(OSError):  # not empty, or gone: nothing of ours is left in it
+                folder.rmdir()
 
 
 def _wait(settings: Settings, process: subprocess.Popen[bytes], log: Path) -> None:

@@ -1,0 +1,20 @@
+from pathlib import Path
+
+from junctiond.settings import load
+from loadtests.instance import environment_for, remove_cgroups, settings_for
+
+
+def test_environment_gives_the_same_settings(tmp_path: Path) -> None:
+    settings = settings_for(tmp_path)
+    again = load(environment=environment_for(settings))
+    assert again == settings
+    assert again.state_dir.is_relative_to(tmp_path)
+    assert again.cgroup_parent != load().cgroup_parent
+
+
+def test_cgroups_of_every_hierarchy_are_removed(tmp_path: Path) -> None:
+    for folder in ("memory/mine/a", "cpu/mine", "mine/b", "memory/other"):
+        (tmp_path / folder).mkdir(parents=True)
+    remove_cgroups("mine", tmp_path)
+    left = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.glob("**/*"))
+    assert left == ["cpu", "memory", "memory/other"]
