@@ -230,7 +230,18 @@ impl Sandbox {
     /// Writes the caller's memory.
     pub fn write(&self, call: &Notification, address: u64, bytes: &[u8]) -> Result<(), Errno> {
         self.must_wait(call)?;
-        process::write_memory(call.pid, address, bytes)
+        process::write_memory(call.pid, [(address, bytes), (address, &[])])
+    }
+
+    /// Writes the caller's memory in two places.
+    pub fn write_both(
+        &self,
+        call: &Notification,
+        first: (u64, &[u8]),
+        second: (u64, &[u8]),
+    ) -> Result<(), Errno> {
+        self.must_wait(call)?;
+        process::write_memory(call.pid, [first, second])
     }
 
     /// Handles a call. Every one of the filter has its handler here.
@@ -257,7 +268,9 @@ impl Sandbox {
     /// Goes on with a call whose wait may be over.
     pub fn resume(&mut self, world: &World, call: &Notification, wait: Wait) -> Reply {
         match wait {
-            Wait::Accept { listener, deadline } => self.accept_from(call, listener, deadline),
+            Wait::Accept { listener, deadline } => {
+                self.accept_from(call, Subject::resume(listener)?, deadline)
+            }
             Wait::Backlog { socket, deadline } => self.connect_again(world, call, socket, deadline),
             Wait::Receive { socket, deadline } | Wait::Send { socket, deadline } => {
                 self.message(world, call, socket, deadline)

@@ -24,6 +24,8 @@ const STASH_AGE_MAX: Duration = Duration::from_secs(10);
 #[derive(Default)]
 pub(crate) struct Stash {
     kept: HashMap<u64, Vec<(Instant, OwnedFd)>>,
+    /// Nudges that were not taken yet.
+    nudges: usize,
 }
 
 impl Stash {
@@ -59,7 +61,9 @@ impl Sandbox {
         self.settle()?;
         let nudge = shared::stream(libc::SOCK_NONBLOCK)?;
         socket::bind(nudge.as_fd(), &self.nudge_name())?;
-        socket::connect(nudge.as_fd(), &name)
+        socket::connect(nudge.as_fd(), &name)?;
+        self.stash.nudges += 1;
+        Ok(())
     }
 
     /// The connection that waits longest for an accept of this listener.
@@ -71,9 +75,14 @@ impl Sandbox {
     }
 
     /// Whether a connection is one of the supervisor's own, which mean nothing to the guest.
-    pub(crate) fn is_nudge(&self, connection: &OwnedFd) -> bool {
+    pub(crate) fn drops_nudge(&mut self, connection: &OwnedFd) -> bool {
+        if self.stash.nudges == 0 {
+            return false;
+        }
         let name = socket::peer_name(connection.as_fd()).ok().flatten();
-        name.is_some_and(|name| name == self.nudge_name())
+        let dropped = name.is_some_and(|name| name == self.nudge_name());
+        self.stash.nudges -= usize::from(dropped);
+        dropped
     }
 
     /// From port 0, which no connection has.

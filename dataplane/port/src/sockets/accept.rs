@@ -27,18 +27,16 @@ impl Sandbox {
         if accept_flags(call) & !allowed != 0 {
             return Err(Errno::INVAL);
         }
-        let deadline = receive_timeout(&subject)?.map(|timeout| Instant::now() + timeout);
-        self.accept_from(call, subject.fd, deadline)
+        self.accept_from(call, subject, None)
     }
 
     /// Takes a connection if there is one, parks the call if it may wait.
     pub(crate) fn accept_from(
         &mut self,
         call: &Notification,
-        listener: OwnedFd,
+        listener: Subject,
         deadline: Option<Instant>,
     ) -> Reply {
-        let listener = Subject::resume(listener)?;
         // Before a connection is taken: after a bad pointer nobody could have it back.
         let room = self.room(call, call.args[2])?;
         let taken = match self.unstash(&listener)? {
@@ -51,6 +49,10 @@ impl Sandbox {
                 if socket::int_option(listener.fd.as_fd(), libc::SO_ACCEPTCONN)? == 0 {
                     return Err(Errno::INVAL);
                 }
+                let deadline = match deadline {
+                    Some(deadline) => Some(deadline),
+                    None => receive_timeout(&listener)?.map(|timeout| Instant::now() + timeout),
+                };
                 let listener = listener.fd;
                 Ok(Outcome::Park(Wait::Accept { listener, deadline }))
             }
@@ -58,10 +60,10 @@ impl Sandbox {
         }
     }
 
-    fn take_connection(&self, listener: &Subject, flags: i32) -> Result<OwnedFd, Errno> {
+    fn take_connection(&mut self, listener: &Subject, flags: i32) -> Result<OwnedFd, Errno> {
         loop {
             let connection = take(listener, flags)?;
-            if !self.is_nudge(&connection) {
+            if !self.drops_nudge(&connection) {
                 return Ok(connection);
             }
         }
@@ -74,7 +76,11 @@ impl Sandbox {
         room: usize,
         connection: OwnedFd,
     ) -> Reply {
-        let connection = Subject::resume(connection)?;
+        // It has no mark: AF_UNIX does not hand the listener's down.
+        let connection = Subject {
+            fd: connection,
+            mark: None,
+        };
         let ends = self.ends(&connection)?;
         let remote = ends.remote.unwrap_or(ends.local);
         let address = sockaddr::encode(remote, ends.v6);

@@ -69,9 +69,9 @@ impl Sandbox {
         room: usize,
         address: &[u8],
     ) -> Result<(), Errno> {
-        self.write(call, at, &address[..room.min(address.len())])?;
         let length = u32::try_from(address.len()).map_err(|_| Errno::INVAL)?;
-        self.write(call, length_at, &length.to_ne_bytes())
+        let given = &address[..room.min(address.len())];
+        self.write_both(call, (at, given), (length_at, &length.to_ne_bytes()))
     }
 
     /// The addresses of a stream socket.

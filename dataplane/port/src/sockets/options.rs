@@ -132,9 +132,9 @@ impl Sandbox {
             _ => return Err(Errno::OPNOTSUPP),
         };
         let given = room.min(value.len());
-        self.write(call, call.args[3], &value[..given])?;
-        let given = u32::try_from(given).map_err(|_| Errno::INVAL)?;
-        self.write(call, call.args[4], &given.to_ne_bytes())?;
+        let length = u32::try_from(given).map_err(|_| Errno::INVAL)?;
+        let value = (call.args[3], &value[..given]);
+        self.write_both(call, value, (call.args[4], &length.to_ne_bytes()))?;
         DONE
     }
 

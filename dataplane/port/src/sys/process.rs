@@ -78,26 +78,30 @@ pub fn read_memory(pid: u32, address: u64, into: &mut [u8]) -> Result<(), Errno>
     whole(copied, into.len())
 }
 
-/// Copies `bytes` into the memory of thread `pid` at `address`; all of it or `EFAULT`.
+/// Copies both pieces into the memory of thread `pid`; all of them or `EFAULT`.
 ///
 /// # Errors
 /// As [`read_memory`].
-pub fn write_memory(pid: u32, address: u64, bytes: &[u8]) -> Result<(), Errno> {
-    if bytes.is_empty() {
+pub fn write_memory(pid: u32, pieces: [(u64, &[u8]); 2]) -> Result<(), Errno> {
+    let total = pieces[0].1.len() + pieces[1].1.len();
+    if total == 0 {
         return Ok(());
     }
-    let local = libc::iovec {
+    let local = pieces.map(|(_, bytes)| libc::iovec {
         iov_base: bytes.as_ptr().cast_mut().cast(),
         iov_len: bytes.len(),
-    };
-    let remote = remote(address, bytes.len())?;
+    });
+    let [first, second] = pieces;
+    let remote = [
+        remote(first.0, first.1.len())?,
+        remote(second.0, second.1.len())?,
+    ];
     let pid = libc::pid_t::try_from(pid).map_err(|_| Errno::SRCH)?;
-    // SAFETY: the kernel only reads the local vector, which spans exactly `bytes`; the remote one is
-    // only dereferenced in the other process.
-    let copied = check(unsafe {
-        libc::process_vm_writev(pid, &raw const local, 1, &raw const remote, 1, 0)
-    })?;
-    whole(copied, bytes.len())
+    // SAFETY: the kernel only reads the local vectors, which span exactly the pieces; the remote
+    // ones are only dereferenced in the other process.
+    let copied =
+        check(unsafe { libc::process_vm_writev(pid, local.as_ptr(), 2, remote.as_ptr(), 2, 0) })?;
+    whole(copied, total)
 }
 
 fn whole(copied: isize, wanted: usize) -> Result<(), Errno> {
