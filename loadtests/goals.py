@@ -15,7 +15,8 @@ class Of(StrEnum):
 class Goal:
     """A bound for one figure of one benchmark.
 
-    `baseline` is what the figure is recorded beside; empty: nothing. `at_most` true: the value (or its ratio to `baseline`) must lie strictly below the bound; false: at or above it.
+    `baseline` is what the figure is recorded beside; empty: nothing. `at_most` true: the value (or its ratio to
+    `baseline`) must lie strictly below the bound; false: at or above it.
     """
 
     benchmark: str
