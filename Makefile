@@ -16,7 +16,7 @@ BIN := $(CURDIR)/.venv/bin
 STAMPS := .cache/stamps
 CARGO := cargo --color=auto
 MANIFEST := --manifest-path dataplane/Cargo.toml
-IMAGE_INPUTS := $(shell find functions tools/imagebuild -type f -not -path '*/__pycache__/*' 2>/dev/null)
+IMAGE_INPUTS := $(shell find functions tools/imagebuild -type f -not -path '*/__pycache__/*' -not -name '*.md' -not -name stack.yaml 2>/dev/null)
 export PATH := $(BIN):$(CURDIR)/.cache/bin:$(PATH)
 export PYTHONDONTWRITEBYTECODE ?= 1
 
