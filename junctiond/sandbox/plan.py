@@ -70,6 +70,8 @@ class LaunchPlan:
     mode: Mode
     ready_path: str | None
     settings: FunctionSettings
+    queue_max_cold: int
+    """`settings.queue_max` while no replica serves: without one there is no in-flight limit to be over."""
     grace_ms: int
     memory_bytes: int | None
     cpu_millicores: int | None
@@ -124,6 +126,7 @@ def make_plan(
         mode=mode,
         ready_path=ready_path,
         settings=_function_settings(settings, env, watchdog, mode, ready_path),
+        queue_max_cold=settings.queue_max,
         grace_ms=_duration_ms(env.get("grace_period"), settings.grace_ms),
         memory_bytes=limits.memory_bytes(memory),
         cpu_millicores=limits.cpu_millicores(cpu),
