@@ -384,7 +384,50 @@ fn argument() -> impl Strategy<Value = u64> {
     ]
 }
 
+fn word() -> impl Strategy<Value = Word> {
+    prop_oneof![
+        Just(Word::Number),
+        Just(Word::Arch),
+        (0_u8..6).prop_map(Word::Low),
+        (0_u8..6).prop_map(Word::High)
+    ]
+}
+
+fn question() -> impl Strategy<Value = Test> {
+    let small = || prop_oneof![0_u32..8, any::<u32>()];
+    prop_oneof![
+        (prop_oneof![Just(u32::MAX), small()], small())
+            .prop_map(|(mask, value)| Test::Masked(mask, value)),
+        small().prop_map(Test::AtLeast),
+        small().prop_map(Test::AnyBit),
+    ]
+}
+
+/// Trees deep and wide enough that jumps pass 255 instructions.
+fn any_tree() -> impl Strategy<Value = Rule> {
+    let leaf = prop_oneof![
+        Just(ALLOW),
+        Just(NOTIFY),
+        (0_u16..200).prop_map(Action::Errno)
+    ]
+    .prop_map(Rule::Then);
+    leaf.prop_recursive(10, 600, 2, |inner| {
+        (word(), question(), inner.clone(), inner)
+            .prop_map(|(word, test, yes, no)| Rule::If(word, test, Box::new(yes), Box::new(no)))
+    })
+}
+
 proptest! {
+    #[test]
+    fn any_tree_is_compiled_to_what_it_means(
+        tree in any_tree(),
+        numbers in proptest::array::uniform2(prop_oneof![0_u32..8, any::<u32>()]),
+        arguments in proptest::array::uniform6(prop_oneof![0_u64..8, any::<u64>()]),
+    ) {
+        let call = Call { number: numbers[0], arch: numbers[1], arguments };
+        prop_assert_eq!(run(&assemble(&tree), &call), Some(decide(&tree, &call).encode()));
+    }
+
     #[test]
     fn the_compiled_program_decides_as_the_tree(
         number in prop_oneof![0_u32..500, any::<u32>()],
