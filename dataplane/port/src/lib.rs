@@ -8,10 +8,12 @@
 mod budget;
 mod call;
 mod datagram;
+mod dial;
 mod egress;
 mod host;
 mod inbox;
 mod journal;
+mod listing;
 mod mark;
 mod netns;
 mod pending;

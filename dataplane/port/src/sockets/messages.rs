@@ -12,26 +12,16 @@ use crate::call::{Notification, Outcome, Reply, Wait};
 use crate::datagram::PAYLOAD_BYTES_MAX;
 use crate::sandbox::{Descriptor, Sandbox, Subject, World};
 use crate::sockets::bind::fitting;
+use crate::sockets::parts::{Message, HEADER_BYTES};
 use crate::sockets::timeouts::{receive_timeout, send_timeout};
 use crate::sys::socket;
 
 /// Most bytes of a stream that one call moves; the guest asks again for the rest.
 const STREAM_BYTES_MAX: usize = 256 << 10;
-/// `UIO_MAXIOV`.
-const PARTS_MAX: usize = 1024;
 /// Messages of one `sendmmsg` or `recvmmsg`; fewer than asked for is within its contract.
 const MESSAGES_MAX: usize = 32;
-/// `struct msghdr` and `struct mmsghdr`.
-const HEADER_BYTES: usize = 56;
+/// `struct mmsghdr`.
 const MULTI_BYTES: u64 = 64;
-
-/// The buffers and the address of one message.
-struct Message {
-    name: u64,
-    name_bytes: u32,
-    parts: Vec<(u64, usize)>,
-    total: usize,
-}
 
 /// What was received.
 struct Received {
@@ -39,14 +29,6 @@ struct Received {
     /// Its length before it was cut to the buffer.
     whole: usize,
     sender: Option<SocketAddr>,
-}
-
-fn word(bytes: &[u8], at: usize) -> u64 {
-    let mut word = [0; 8];
-    if let Some(from) = bytes.get(at..at + 8) {
-        word.copy_from_slice(from);
-    }
-    u64::from_ne_bytes(word)
 }
 
 impl Sandbox {
@@ -275,59 +257,6 @@ impl Sandbox {
         sender
             .map(|sender| sockaddr::encode(sender, v6))
             .unwrap_or_default()
-    }
-
-    fn read_message(&self, call: &Notification, at: u64) -> Result<Message, Errno> {
-        let header = self.read(call, at, HEADER_BYTES)?;
-        let count = usize::try_from(word(&header, 24)).map_err(|_| Errno::MSGSIZE)?;
-        if count > PARTS_MAX {
-            return Err(Errno::MSGSIZE);
-        }
-        let vectors = self.read(call, word(&header, 16), count * 16)?;
-        let mut total = 0_usize;
-        let mut parts = Vec::with_capacity(count);
-        for vector in vectors.chunks_exact(16) {
-            let length = usize::try_from(word(vector, 8)).map_err(|_| Errno::INVAL)?;
-            total = total.checked_add(length).ok_or(Errno::INVAL)?;
-            parts.push((word(vector, 0), length));
-        }
-        let name_bytes =
-            u32::try_from(word(&header, 8) & u64::from(u32::MAX)).map_err(|_| Errno::INVAL)?;
-        Ok(Message {
-            name: word(&header, 0),
-            name_bytes,
-            parts,
-            total,
-        })
-    }
-
-    /// The bytes of a message, `most` of them.
-    fn gather(
-        &self,
-        call: &Notification,
-        message: &Message,
-        most: usize,
-    ) -> Result<Vec<u8>, Errno> {
-        let mut bytes = Vec::new();
-        for &(at, length) in &message.parts {
-            let length = length.min(most - bytes.len());
-            bytes.extend_from_slice(&self.read(call, at, length)?);
-        }
-        Ok(bytes)
-    }
-
-    fn scatter(
-        &self,
-        call: &Notification,
-        message: &Message,
-        mut bytes: &[u8],
-    ) -> Result<(), Errno> {
-        for &(at, length) in &message.parts {
-            let (now, later) = bytes.split_at(length.min(bytes.len()));
-            self.write(call, at, now)?;
-            bytes = later;
-        }
-        Ok(())
     }
 }
 

@@ -1,5 +1,4 @@
-//! `getsockopt(2)` and `setsockopt(2)` by allow-lists: recorded, applied, answered by a constant, or
-//! refused. Whatever would reach beyond the socket itself is refused.
+//! `getsockopt(2)` by allow-lists: read back, answered by a constant, or refused.
 
 use std::os::fd::AsFd;
 
@@ -9,85 +8,11 @@ use crate::call::{Notification, Outcome, Reply, DONE};
 use crate::mark::Mark;
 use crate::pending::Progress;
 use crate::sandbox::{Descriptor, Sandbox, Subject};
+use crate::sockets::option_tables::{APPLIED, IGNORED, IGNORED_TCP, IP, IPV6, VALUE_BYTES_MAX};
 use crate::sys::socket;
 
-/// Longest value of an option that is taken.
-const VALUE_BYTES_MAX: usize = 16;
 /// Longest value of an option that is given: `struct tcp_info` is the longest.
 const ANSWER_BYTES_MAX: usize = 256;
-
-/// Options of `SOL_SOCKET` that mean the same on AF_UNIX and are applied to the socket.
-const APPLIED: &[i32] = &[
-    libc::SO_REUSEADDR,
-    libc::SO_BROADCAST,
-    libc::SO_SNDBUF,
-    libc::SO_RCVBUF,
-    libc::SO_KEEPALIVE,
-    libc::SO_OOBINLINE,
-    libc::SO_LINGER,
-    libc::SO_RCVLOWAT,
-    libc::SO_RCVTIMEO,
-    libc::SO_SNDTIMEO,
-];
-
-/// Options of `SOL_SOCKET` that tune a device which is not there.
-const IGNORED: &[i32] = &[
-    libc::SO_DONTROUTE,
-    libc::SO_PRIORITY,
-    libc::SO_TIMESTAMP,
-    libc::SO_TIMESTAMPNS,
-    libc::SO_RXQ_OVFL,
-    libc::SO_BUSY_POLL,
-    libc::SO_MAX_PACING_RATE,
-    libc::SO_INCOMING_CPU,
-];
-
-const IGNORED_TCP: &[i32] = &[
-    libc::TCP_NODELAY,
-    libc::TCP_MAXSEG,
-    libc::TCP_CORK,
-    libc::TCP_KEEPIDLE,
-    libc::TCP_KEEPINTVL,
-    libc::TCP_KEEPCNT,
-    libc::TCP_SYNCNT,
-    libc::TCP_LINGER2,
-    libc::TCP_DEFER_ACCEPT,
-    libc::TCP_WINDOW_CLAMP,
-    libc::TCP_QUICKACK,
-    libc::TCP_CONGESTION,
-    libc::TCP_USER_TIMEOUT,
-    libc::TCP_FASTOPEN,
-    25, // TCP_NOTSENT_LOWAT
-    30, // TCP_FASTOPEN_CONNECT
-];
-
-/// Options of `IPPROTO_IP` with the value that Linux shows by default.
-const IP: &[(i32, i32)] = &[
-    (libc::IP_TOS, 0),
-    (libc::IP_TTL, 64),
-    (libc::IP_MTU_DISCOVER, 1),
-    (libc::IP_RECVERR, 0),
-    (libc::IP_PKTINFO, 0),
-    (libc::IP_RECVTOS, 0),
-    (libc::IP_RECVTTL, 0),
-    (libc::IP_MULTICAST_TTL, 1),
-    (libc::IP_MULTICAST_LOOP, 1),
-    (libc::IP_FREEBIND, 0),
-    (libc::IP_BIND_ADDRESS_NO_PORT, 0),
-];
-
-/// Options of `IPPROTO_IPV6` with the value that Linux shows by default.
-const IPV6: &[(i32, i32)] = &[
-    (libc::IPV6_UNICAST_HOPS, 64),
-    (libc::IPV6_MULTICAST_HOPS, 1),
-    (libc::IPV6_MULTICAST_LOOP, 1),
-    (libc::IPV6_MTU_DISCOVER, 1),
-    (libc::IPV6_RECVERR, 0),
-    (libc::IPV6_RECVPKTINFO, 0),
-    (libc::IPV6_RECVHOPLIMIT, 0),
-    (libc::IPV6_RECVTCLASS, 0),
-    (libc::IPV6_TCLASS, 0),
-];
 
 /// States of TCP as `struct tcp_info` tells them.
 const ESTABLISHED: u8 = 1;
@@ -98,24 +23,6 @@ const LISTEN: u8 = 10;
 const TCP_INFO_BYTES: usize = 104;
 
 impl Sandbox {
-    pub(crate) fn on_setsockopt(&mut self, call: &Notification) -> Reply {
-        let subject = match self.identify(call, call.int(0))? {
-            Descriptor::Injected(subject) => subject,
-            Descriptor::Foreign => return Ok(Outcome::Native),
-        };
-        let length = usize::try_from(call.int(4)).map_err(|_| Errno::INVAL)?;
-        let value = self.read(call, call.args[3], length.min(VALUE_BYTES_MAX))?;
-        let name = call.int(2);
-        match call.int(1) {
-            libc::SOL_SOCKET => set_socket_option(&subject, name, &value),
-            libc::IPPROTO_TCP if subject.is_datagram() => Err(Errno::OPNOTSUPP),
-            libc::IPPROTO_TCP => set_tcp_option(name),
-            libc::IPPROTO_IP => set_ip_option(name),
-            libc::IPPROTO_IPV6 => set_ipv6_option(&subject, name, &value),
-            _ => Err(Errno::NOPROTOOPT),
-        }
-    }
-
     pub(crate) fn on_getsockopt(&mut self, call: &Notification) -> Reply {
         let subject = match self.identify(call, call.int(0))? {
             Descriptor::Injected(subject) => subject,
@@ -246,68 +153,4 @@ fn int(value: i32) -> Vec<u8> {
 fn constant(table: &[(i32, i32)], name: i32) -> Result<Vec<u8>, Errno> {
     let row = table.iter().find(|(known, _)| *known == name);
     row.map(|(_, value)| int(*value)).ok_or(Errno::NOPROTOOPT)
-}
-
-fn flag(value: &[u8]) -> Result<bool, Errno> {
-    value
-        .first_chunk::<4>()
-        .map(|word| i32::from_ne_bytes(*word) != 0)
-        .ok_or(Errno::INVAL)
-}
-
-fn set_socket_option(subject: &Subject, name: i32, value: &[u8]) -> Reply {
-    match name {
-        libc::SO_REUSEPORT => {
-            let reuse_port = flag(value)?;
-            if let Some(mark) = subject.mark {
-                subject.set_mark(Mark { reuse_port, ..mark })?;
-            }
-        }
-        name if APPLIED.contains(&name) => {
-            socket::set_option(subject.fd.as_fd(), libc::SOL_SOCKET, name, value)?;
-        }
-        name if IGNORED.contains(&name) => {}
-        libc::SO_MARK | libc::SO_BINDTODEVICE | libc::SO_DEBUG => return Err(Errno::PERM),
-        libc::SO_ZEROCOPY => return Err(Errno::OPNOTSUPP),
-        // SO_PASSCRED, SO_ATTACH_FILTER and their like.
-        _ => return Err(Errno::NOPROTOOPT),
-    }
-    DONE
-}
-
-fn set_tcp_option(name: i32) -> Reply {
-    const TCP_REPAIR: i32 = 19;
-    match name {
-        name if IGNORED_TCP.contains(&name) => DONE,
-        TCP_REPAIR => Err(Errno::PERM),
-        _ => Err(Errno::NOPROTOOPT),
-    }
-}
-
-fn set_ip_option(name: i32) -> Reply {
-    match name {
-        name if IP.iter().any(|(known, _)| *known == name) => DONE,
-        libc::IP_TRANSPARENT => Err(Errno::PERM),
-        libc::IP_ADD_MEMBERSHIP | libc::IP_DROP_MEMBERSHIP => Err(Errno::NODEV),
-        _ => Err(Errno::NOPROTOOPT),
-    }
-}
-
-fn set_ipv6_option(subject: &Subject, name: i32, value: &[u8]) -> Reply {
-    let v6 = subject.mark.is_none_or(|mark| mark.v6);
-    match name {
-        _ if !v6 => Err(Errno::NOPROTOOPT),
-        libc::IPV6_V6ONLY => {
-            let v6_only = flag(value)?;
-            let mark = subject
-                .mark
-                .filter(|mark| mark.bound.is_none())
-                .ok_or(Errno::INVAL)?;
-            subject.set_mark(Mark { v6_only, ..mark })?;
-            DONE
-        }
-        libc::IPV6_ADD_MEMBERSHIP | libc::IPV6_DROP_MEMBERSHIP => Err(Errno::NODEV),
-        name if IPV6.iter().any(|(known, _)| *known == name) => DONE,
-        _ => Err(Errno::NOPROTOOPT),
-    }
 }

@@ -1,6 +1,8 @@
 //! A thread that answers the notified calls of its sandboxes. It waits only in epoll.
 
+mod datagrams;
 mod parked;
+mod source;
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
@@ -9,7 +11,7 @@ use std::sync::mpsc::Receiver;
 use std::sync::Arc;
 use std::time::Instant;
 
-use rustix::event::epoll::{self, EventData, EventFlags};
+use rustix::event::epoll::{self, EventFlags};
 use rustix::event::Timespec;
 use rustix::io::Errno;
 
@@ -22,49 +24,9 @@ use crate::registry::Registry;
 use crate::sandbox::{Sandbox, World};
 use crate::sys::notify;
 use parked::{Parked, PARKED_MAX};
+use source::{Source, Timer};
 
 const EVENTS: usize = 64;
-
-/// What an epoll event is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Source {
-    Inbox,
-    Notify(u64),
-    Init(u64),
-    Parked(u64),
-    Datagram(u64),
-}
-
-impl Source {
-    fn data(self) -> EventData {
-        let (kind, id) = match self {
-            Self::Inbox => (0, 0),
-            Self::Notify(id) => (1, id),
-            Self::Init(id) => (2, id),
-            Self::Parked(id) => (3, id),
-            Self::Datagram(id) => (4, id),
-        };
-        EventData::new_u64(kind << 56 | id)
-    }
-
-    fn of(data: EventData) -> Self {
-        let (kind, id) = (data.u64() >> 56, data.u64() & ((1 << 56) - 1));
-        match kind {
-            1 => Self::Notify(id),
-            2 => Self::Init(id),
-            3 => Self::Parked(id),
-            4 => Self::Datagram(id),
-            _ => Self::Inbox,
-        }
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Timer {
-    Parked(u64),
-    Rested(u64),
-    RestedDatagram(u64),
-}
 
 struct Resident {
     sandbox: Sandbox,
@@ -306,47 +268,6 @@ impl Worker {
         sandbox.journal.close(call.id);
     }
 
-    /// The guest wrote to a UDP socket natively, or closed it.
-    fn serve_datagram(&mut self, id: u64, flags: EventFlags) {
-        let owner = id >> 32;
-        let Some(resident) = self.residents.get_mut(&owner) else {
-            return;
-        };
-        let Some(datagram) = resident.sandbox.datagram_by_id(id) else {
-            return;
-        };
-        let started = Instant::now();
-        if flags.contains(EventFlags::IN) {
-            resident.sandbox.drain_datagram(&self.world, &datagram);
-        }
-        if flags.contains(EventFlags::HUP) && !holds_data(&datagram.end) {
-            let _ = epoll::delete(&self.epoll, &datagram.end);
-            resident.sandbox.close_datagram(&self.world, id);
-            return;
-        }
-        let now = Instant::now();
-        if let Some(rest) = resident.budget.spend(now - started, now) {
-            self.listen_to_datagram(id, EventFlags::empty());
-            self.timers
-                .push(Reverse((now + rest, Timer::RestedDatagram(id))));
-        }
-    }
-
-    fn listen_to_datagram(&self, id: u64, flags: EventFlags) {
-        let datagram = self
-            .residents
-            .get(&(id >> 32))
-            .and_then(|resident| resident.sandbox.datagram_by_id(id));
-        if let Some(datagram) = datagram {
-            let _ = epoll::modify(
-                &self.epoll,
-                &datagram.end,
-                Source::Datagram(id).data(),
-                flags,
-            );
-        }
-    }
-
     fn run_timers(&mut self) {
         let now = Instant::now();
         while let Some(Reverse((at, timer))) = self.timers.peek().copied() {
@@ -380,9 +301,4 @@ fn until(at: Instant) -> Timespec {
         tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
         tv_nsec: left.subsec_nanos().into(),
     }
-}
-
-/// Whether a socket whose other end is closed still has something to read.
-fn holds_data(socket: &OwnedFd) -> bool {
-    rustix::io::ioctl_fionread(socket).is_ok_and(|bytes| bytes > 0)
 }

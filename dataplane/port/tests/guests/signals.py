@@ -76,7 +76,14 @@ for _ in range(3):
     except BlockingIOError:
         pass
 listener.setblocking(True)
-server = threading.Thread(target=lambda: [listener.accept()[0].close() for _ in range(100)], daemon=True)
+
+
+def serve():
+    while True:
+        listener.accept()[0].close()
+
+
+server = threading.Thread(target=serve, daemon=True)
 storm = os.fork()
 if storm == 0:
     parent = os.getppid()
@@ -86,7 +93,10 @@ if storm == 0:
     os._exit(0)
 server.start()
 failures = {}
-for _ in range(100):
+hits.clear()
+count = 0
+while count < 100 or (len(hits) < 25 and count < 20_000):
+    count += 1
     fd = libc.socket(2, 1, 0)
     address = b"\2\0" + to[1].to_bytes(2, "big") + bytes([127, 0, 0, 1]) + bytes(8)
     if libc.connect(fd, address, 16) < 0:
@@ -95,4 +105,4 @@ for _ in range(100):
     os.close(fd)
 os.kill(storm, signal.SIGKILL)
 os.waitpid(storm, 0)
-print("storm", failures, "hit" if len(hits) > 20 else "missed", flush=True)
+print("storm", failures, "hit" if len(hits) >= 25 else "missed", flush=True)

@@ -1,0 +1,112 @@
+//! What `/proc/net/unix` tells about a socket namespace: which sockets are alive, and the names of
+//! listeners that were there before this supervisor.
+
+use std::collections::HashSet;
+use std::os::unix::fs::FileExt;
+
+use jd_wire::names::{Listener, Name};
+
+use crate::ports::{Binding, Ports};
+use crate::shared::Shared;
+
+/// Longest listing that is read.
+const LISTING_BYTES_MAX: usize = 16 << 20;
+
+impl Shared {
+    /// The sockets of the namespace, as inode and name.
+    fn sockets(&self) -> Vec<(u64, Option<Vec<u8>>)> {
+        let mut text = Vec::new();
+        let mut chunk = vec![0; 64 << 10];
+        while text.len() < LISTING_BYTES_MAX {
+            match self
+                .listing
+                .read_at(&mut chunk, u64::try_from(text.len()).unwrap_or(u64::MAX))
+            {
+                Ok(0) | Err(_) => break,
+                Ok(got) => text.extend_from_slice(&chunk[..got]),
+            }
+        }
+        text.split(|byte| *byte == b'\n')
+            .skip(1)
+            .filter_map(listed)
+            .collect()
+    }
+
+    /// Forgets the ports of sockets that are gone.
+    pub fn sweep(&self, ports: &mut Ports) {
+        let alive: HashSet<u64> = self.sockets().into_iter().map(|(inode, _)| inode).collect();
+        ports.remove_if(|binding| !alive.contains(&binding.inode));
+    }
+
+    /// Finds the listeners of a guest that ran before this supervisor did.
+    pub(crate) fn rediscover(&self) {
+        let mut ports = self.tcp();
+        for (inode, name) in self.sockets() {
+            let Some(Name::Listener(listener)) = name.and_then(|name| Name::parse(&name)) else {
+                continue;
+            };
+            let Listener {
+                ip,
+                port,
+                v6,
+                v6_only,
+                shared,
+                index,
+            } = listener;
+            let binding = Binding {
+                cookie: 0,
+                inode,
+                ip,
+                port,
+                v6,
+                v6_only,
+                reuse_address: true,
+                reuse_port: shared,
+                listening: Some(index),
+            };
+            if !ports.insert(binding) {
+                break;
+            }
+        }
+    }
+
+    /// Ports that a guest listens on at this moment.
+    pub fn listening(&self) -> Vec<u16> {
+        let mut ports = self.tcp();
+        self.sweep(&mut ports);
+        ports.listening()
+    }
+}
+
+/// One line of `/proc/net/unix`: the inode and the abstract name, whose zero bytes show as `@`.
+fn listed(line: &[u8]) -> Option<(u64, Option<Vec<u8>>)> {
+    let text = std::str::from_utf8(line).ok()?;
+    let mut columns = text.split_ascii_whitespace().skip(6);
+    let inode = columns.next()?.parse().ok()?;
+    let name = columns.next().and_then(|name| name.strip_prefix('@'));
+    Some((inode, name.map(|name| name.as_bytes().to_vec())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn listed_sockets_are_read() {
+        let line = b"00000000a: 00000002 00000000 00010000 0001 01 12345 @l/0.0.0.0/80/0/";
+        assert_eq!(
+            listed(line),
+            Some((12345, Some(b"l/0.0.0.0/80/0/".to_vec())))
+        );
+        assert_eq!(
+            listed(b"0a: 00000003 00000000 00000000 0001 03 7"),
+            Some((7, None))
+        );
+        assert_eq!(
+            listed(b"0a: 00000003 00000000 00000000 0001 03 7 /run/x"),
+            Some((7, None))
+        );
+        assert_eq!(listed(b"Num RefCount"), None);
+        assert_eq!(listed(b""), None);
+    }
+}
