@@ -75,7 +75,7 @@ def fake_settings(folder: Path, **explicit: object) -> Settings:
         "state_dir": folder / "state",
         "run_dir": folder / "run",
         "run_provider": False,
-        "ready_timeout_ms": 400,
+        "ready_timeout_ms": 10_000,
         "drain_timeout_ms": 400,
         "grace_ms": 200,
         "restart_backoff_ms_max": 200,

@@ -24,7 +24,7 @@ ONE = Deployment("one", "image:1", document=b"{}")
 
 async def until(condition: Callable[[], bool]) -> None:
     """Waits for something that the daemon does by itself."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(15):
         while not condition():
             await asyncio.sleep(0.005)
 
@@ -90,7 +90,7 @@ async def test_an_image_error_keeps_its_reason(tmp_path: Path):
 
 
 async def test_a_function_that_never_listens_is_told_with_its_last_words(tmp_path: Path):
-    async with running(tmp_path) as host:
+    async with running(tmp_path, ready_timeout_ms=1_500) as host:
         host.parts.plane.auto_ready = False
         pending = asyncio.gather(host.client.create(ONE), return_exceptions=True)
         await until(lambda: bool(host.parts.world.launched))
