@@ -239,3 +239,93 @@ late.setblocking(True); print(late.recv(2), late.getpeername() == to)
     let want = "EINPROGRESS\n[]\nb'hi' b'hi'\n4 0\nb'hi' True\n";
     assert_eq!(World::new().output(&mut python(script)), want);
 }
+
+/// A listener whose backlog is full, so that further connects take until somebody accepts.
+fn slow_listener(port: u16) -> (TcpListener, Vec<std::net::TcpStream>) {
+    let listener = TcpListener::bind((OUTSIDE, port)).unwrap();
+    rustix::net::listen(&listener, 0).unwrap();
+    let patience = Duration::from_millis(100);
+    let connect = |_| std::net::TcpStream::connect_timeout(&(OUTSIDE, port).into(), patience).ok();
+    (listener, (0..2).filter_map(connect).collect())
+}
+
+#[test]
+fn a_signal_leaves_a_blocking_connect_going_on() {
+    let world = open_world();
+    let (listener, fill) = slow_listener(9001);
+    let guest = world.launch(&mut python(
+        r#"
+import ctypes, errno, select, signal, socket
+libc = ctypes.CDLL(None, use_errno=True)
+signal.signal(signal.SIGALRM, lambda *a: None); signal.siginterrupt(signal.SIGALRM, True)
+address = b"\2\0" + (9001).to_bytes(2, "big") + bytes([192, 0, 2, 1]) + bytes(8)
+s = socket.socket()
+signal.setitimer(signal.ITIMER_REAL, 0.1)
+print(libc.connect(s.fileno(), address, 16), errno.errorcode[ctypes.get_errno()], flush=True)
+s.setblocking(False)
+print(errno.errorcode[s.connect_ex(("192.0.2.1", 9001))], flush=True)
+poll = select.poll(); poll.register(s, select.POLLOUT)
+print(poll.poll(10000)[0][1] & (select.POLLOUT | select.POLLERR), s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
+print(s.getpeername(), errno.errorcode[s.connect_ex(("192.0.2.1", 9001))])
+s.setblocking(True); s.sendall(b"hello"); print(s.recv(9))
+"#,
+    ));
+    std::thread::sleep(Duration::from_millis(400));
+    drop(fill);
+    // The kernel's retry of the handshake finds room once the backlog is taken.
+    let mut hello = Vec::new();
+    while hello.is_empty() {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.set_read_timeout(Some(support::PATIENCE)).unwrap();
+        let mut bytes = [0; 9];
+        let got = stream.read(&mut bytes).unwrap();
+        hello = bytes[..got].to_vec();
+        let _ = stream.write_all(b"back");
+    }
+    assert_eq!(hello, b"hello");
+    let want = "-1 EINTR\nEALREADY\n4 0\n('192.0.2.1', 9001) EISCONN\nb'back'\n";
+    assert_eq!(guest.output(), want);
+}
+
+#[test]
+fn a_connect_that_is_given_up_frees_its_place() {
+    let world = open_world();
+    let (_listener, _fill) = slow_listener(9001);
+    let script = r#"
+import errno, socket
+# More than may be under way at once, but each is closed before the next.
+for _ in range(600):
+    s = socket.socket(); s.setblocking(False)
+    assert s.connect_ex(("192.0.2.1", 9001)) == errno.EINPROGRESS
+    s.close()
+import time; time.sleep(0.2)
+held, refused = [], 0
+for _ in range(300):
+    s = socket.socket(); s.setblocking(False); held.append(s)
+    s.connect_ex(("192.0.2.1", 9001))
+time.sleep(0.2)
+print(sum(s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == errno.EADDRNOTAVAIL for s in held))
+"#;
+    // 256 may be under way; the others fail as if no port were left.
+    assert_eq!(world.output(&mut python(script)), "44\n");
+}
+
+#[test]
+fn the_resolver_takes_tcp_too() {
+    let mut world = open_world();
+    let upstream = TcpListener::bind((OUTSIDE, 0)).unwrap();
+    let platform = Platform {
+        dns_upstreams: vec![upstream.local_addr().unwrap()],
+        ..(**world.platform.load()).clone()
+    };
+    world.platform.store(std::sync::Arc::new(platform));
+    let guest = world.launch(&mut python(
+        "import socket\ns = socket.create_connection(('10.62.0.1', 53)); print(s.getpeername(), s.recv(9))",
+    ));
+    let (mut stream, _) = upstream.accept().unwrap();
+    stream.write_all(b"answer").unwrap();
+    assert_eq!(guest.output(), "('10.62.0.1', 53) b'answer'\n");
+    world = World::new();
+    let refused = "import socket\ntry: socket.create_connection(('10.62.0.1', 53))\nexcept OSError as e: print(e.strerror)";
+    assert_eq!(world.output(&mut python(refused)), "Connection refused\n");
+}
