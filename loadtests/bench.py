@@ -22,6 +22,7 @@ from loadtests.gateway import GatewayRefused
 from loadtests.instance import Instance, instance
 from loadtests.interrupt import unwind_on_sigterm
 from loadtests.placement import Placement, clients, servers
+from loadtests.quiet import Quiet
 from loadtests.series import OURS, Series
 
 FUNCTION = "aes"
@@ -49,6 +50,7 @@ class Run:
     seed: int
     placement: Placement
     use_wrk: bool
+    quiet: Quiet
     series: list[Series] = field(default_factory=list)
     samples_us: dict[str, list[float]] = field(default_factory=dict)
 
@@ -72,6 +74,9 @@ def main(
     ] = Placement.FREE,
     wrk: Annotated[bool, typer.Option("--wrk/--own-client", help="Closed loops by wrk.")] = True,
     seed: Annotated[int, typer.Option(help="Order within the rounds; 0: any.")] = 0,
+    patience: Annotated[
+        float, typer.Option(min=0, help="Seconds in all to wait for quiet moments.")
+    ] = 120.0,
     keep: Annotated[bool, typer.Option("--record/--no-record", help="Write latest.json.")] = True,
 ) -> None:
     """Measure junctiond beside the bare function and the function behind veth and bridge."""
@@ -85,11 +90,12 @@ def main(
         seed=seed or 1 + secrets.randbelow(2**31),
         placement=place,
         use_wrk=wrk and generators.have_wrk(),
+        quiet=Quiet(0 if quick else patience),
     )
     out.print(f"seed {run.seed}; {place}; {run.generators}")
     provenance = measure(run, parts)
     records = [made for series in run.series for made in series.records(BASELINES, provenance)]
-    _show(records, provenance)
+    _show(run, records, provenance)
     _keep(run, records, provenance, latest=keep and not quick)
 
 
@@ -113,7 +119,10 @@ def measure(run: Run, parts: list[str]) -> record.Provenance:
         if "warm" in parts:
             _warm(run, host, program)
         if "cold" in parts:
-            run.series.append(cold.measure(host, image, program, run.effort, run.seed, out.print))
+            found = cold.measure(
+                host, image, program, run.effort, run.seed, quiet=run.quiet, say=out.print
+            )
+            run.series.append(found)
         if "memory" in parts:
             run.series.append(
                 memory.measure(host, FUNCTION, program, run.effort, run.seed, out.print)
@@ -130,19 +139,28 @@ def _warm(run: Run, host: Instance, program: Path) -> None:
         targets = [bare, bridge, host.target(FUNCTION)]
         with clients(run.placement):
             found = warming.measure(
-                targets, run.effort, run.seed, use_wrk=run.use_wrk, say=out.print
+                targets,
+                run.effort,
+                run.seed,
+                use_wrk=run.use_wrk,
+                quiet=run.quiet,
+                say=out.print,
             )
     run.series.append(found.series)
     run.samples_us = found.samples_us
 
 
-def _show(records: list[record.Record], provenance: record.Provenance) -> None:
+def _show(run: Run, records: list[record.Record], provenance: record.Provenance) -> None:
     facts = provenance.machine
     out.print(table.render(records, f"{OURS} at {provenance.commit}"))
     out.print(
         f"{facts.cpu}, {facts.cores} cores, Linux {facts.kernel}, cgroup {facts.cgroup}; "
         f"{facts.placement}. Steal {facts.steal_share:.1%}, load at the start {facts.load_1m}."
     )
+    if run.quiet.busy:
+        out.print(
+            f"{run.quiet.busy} steps began on a busy machine: repeat on a quiet one", style="yellow"
+        )
     missed = [made.figure for made in records if made.met is False]
     out.print(Text(f"goals missed: {', '.join(missed)}", "red") if missed else "every goal is met")
 

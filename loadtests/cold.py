@@ -9,6 +9,7 @@ from loadtests.effort import BODY_BYTES, Effort
 from loadtests.gateway import Gateway, GatewayRefused
 from loadtests.instance import Instance
 from loadtests.quantiles import quantile
+from loadtests.quiet import Quiet
 from loadtests.series import OURS, Series
 
 Say = Callable[[str], None]
@@ -21,7 +22,14 @@ DEPLOY = "deploy_to_first_200_ms_p50"
 
 
 def measure(
-    host: Instance, image: str, program: Path, effort: Effort, seed: int, say: Say
+    host: Instance,
+    image: str,
+    program: Path,
+    effort: Effort,
+    seed: int,
+    *,
+    quiet: Quiet,
+    say: Say,
 ) -> Series:
     """Measures launches of all kinds, interleaved; leaves the host without the function it used."""
     series = Series("cold")
@@ -37,6 +45,7 @@ def measure(
     for number, order in enumerate(rounds.interleave(list(kinds), effort.rounds, seed), start=1):
         for name in order:
             say(f"round {number} of {effort.rounds}: {effort.launches} launches, {name}")
+            quiet.wait()
             p50 = quantile([kinds[name]() for _ in range(effort.launches)], 0.5)
             if name == "bare":
                 series.add("bare", LAUNCH, p50)

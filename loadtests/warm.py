@@ -8,6 +8,7 @@ from loadtests.baselines import Target
 from loadtests.effort import BODY_BYTES, CONNECTIONS, EDGE, Effort
 from loadtests.generators import require_success
 from loadtests.quantiles import quantile
+from loadtests.quiet import Quiet
 from loadtests.series import OURS, Series
 
 Say = Callable[[str], None]
@@ -23,7 +24,13 @@ class Warm:
 
 
 def measure(
-    targets: Sequence[Target], effort: Effort, seed: int, *, use_wrk: bool, say: Say
+    targets: Sequence[Target],
+    effort: Effort,
+    seed: int,
+    *,
+    use_wrk: bool,
+    quiet: Quiet,
+    say: Say,
 ) -> Warm:
     """Measures all targets, interleaved.
 
@@ -40,8 +47,10 @@ def measure(
     for number, order in enumerate(rounds.interleave(targets, effort.rounds, seed), start=1):
         for target in order:
             say(f"round {number} of {effort.rounds}: {target.name}")
+            quiet.wait()
             _sequential(target, effort, result)
             for connections in CONNECTIONS:
+                quiet.wait()
                 _closed(target, connections, effort, result, use_wrk=use_wrk)
     return result
 
