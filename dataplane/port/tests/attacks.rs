@@ -277,7 +277,9 @@ def wait():
     try: s.accept()
     except OSError as e: refused.append(errno.errorcode[e.errno])
 for _ in range(520): threading.Thread(target=wait, daemon=True).start()
-time.sleep(1)
+end = time.monotonic() + 30
+while len(refused) < 72 and time.monotonic() < end: time.sleep(0.05)
+time.sleep(0.2)
 socket.create_connection(("127.0.0.1", 8080))
 print(len(refused), set(refused), flush=True); os._exit(0)
 "#,

@@ -26,7 +26,7 @@ use jd_port::{Attachment, Event, Host, Platform, Supervisor};
 
 pub const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 62, 0, 5);
 pub const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 62, 0, 1);
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A guest's connection to the gateway.
 type Connection = (OwnedFd, SocketAddr);
