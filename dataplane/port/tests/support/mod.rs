@@ -65,6 +65,14 @@ impl Recorder {
         }
     }
 
+    /// Forgets connections to the gateway and that anything listened.
+    pub fn forget(&self) {
+        let mut seen = self.seen.lock().unwrap();
+        seen.0
+            .retain(|event| !matches!(event, Event::Listening { .. }));
+        seen.1.clear();
+    }
+
     pub fn listening(&self, port: u16) {
         self.wait(|event| matches!(event, Event::Listening { port: at, .. } if *at == port));
     }
