@@ -149,3 +149,27 @@ a.bind(5000, '127.0.0.1', () => b.send('hello', 5000, '127.0.0.1'));
     let printed = World::new().output(Command::new("node").args(["-e", script]));
     assert_eq!(printed, "back hello 127.0.0.1 5000\n");
 }
+
+#[test]
+fn a_socket_that_sends_no_more_keeps_nobody_busy() {
+    let world = World::new();
+    let mut guest = world.launch(&mut python(
+        r#"
+import socket, time
+a = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); a.bind(("127.0.0.1", 5000))
+b = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); b.connect(("127.0.0.1", 5000))
+b.send(b"last"); b.shutdown(socket.SHUT_WR)
+data, peer = a.recvfrom(9); a.sendto(b"answer", peer)
+print(data, b.recv(9), flush=True)
+time.sleep(0.5)
+print("over", flush=True); time.sleep(60)
+"#,
+    ));
+    let end = std::time::Instant::now() + support::PATIENCE;
+    while !guest.printed().contains("over") && std::time::Instant::now() < end {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    assert_eq!(guest.printed(), "b'last' b'answer'\nover\n");
+    // Who kept a worker busy all the time would have had to rest.
+    assert_eq!(world.supervisor.stats("one").unwrap().counters.rests, 0);
+}

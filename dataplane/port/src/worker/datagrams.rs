@@ -8,6 +8,9 @@ use rustix::event::epoll::{self, EventFlags};
 
 use super::{Source, Timer, Worker};
 
+/// What is listened for on the supervisor's half.
+pub(super) const WANTED: EventFlags = EventFlags::IN.union(EventFlags::RDHUP);
+
 impl Worker {
     /// The guest wrote to a UDP socket natively, or closed it.
     pub(super) fn serve_datagram(&mut self, id: u64, flags: EventFlags) {
@@ -27,8 +30,13 @@ impl Worker {
             resident.sandbox.close_datagram(&self.world, id);
             return;
         }
+        if flags.contains(EventFlags::RDHUP) && !holds_data(&datagram.end) {
+            // It will send nothing more but may still receive; its end of file is readable for ever.
+            return self.listen_to_datagram(id, EventFlags::empty());
+        }
         let now = Instant::now();
         if let Some(rest) = resident.budget.spend(now - started, now) {
+            resident.sandbox.shared.tally.rests.add();
             self.listen_to_datagram(id, EventFlags::empty());
             self.timers
                 .push(Reverse((now + rest, Timer::RestedDatagram(id))));

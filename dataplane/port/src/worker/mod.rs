@@ -23,6 +23,7 @@ use crate::inbox::{Command, Inbox};
 use crate::registry::Registry;
 use crate::sandbox::{Sandbox, World};
 use crate::sys::notify;
+use datagrams::WANTED;
 use parked::{Parked, PARKED_MAX};
 use source::{Source, Timer};
 
@@ -243,7 +244,7 @@ impl Worker {
                 let (socket, on_exec) = (injection.socket.as_fd(), injection.close_on_exec);
                 if let Some(datagram) = &injection.watch {
                     let source = Source::Datagram(datagram.id).data();
-                    let _ = epoll::add(&self.epoll, &datagram.end, source, EventFlags::IN);
+                    let _ = epoll::add(&self.epoll, &datagram.end, source, WANTED);
                 }
                 let mut done = notify::inject(notify, call.id, socket, injection.at, on_exec);
                 if injection.at.is_some() && done == Err(Errno::BADF) {
@@ -277,7 +278,7 @@ impl Worker {
             self.timers.pop();
             match timer {
                 Timer::Parked(id) => self.look_after(id, now),
-                Timer::RestedDatagram(id) => self.listen_to_datagram(id, EventFlags::IN),
+                Timer::RestedDatagram(id) => self.listen_to_datagram(id, WANTED),
                 Timer::Rested(id) => {
                     let Some(resident) = self.residents.get(&id) else {
                         continue;

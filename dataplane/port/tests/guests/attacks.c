@@ -162,6 +162,8 @@ static void garbage(long tries) {
         long call = calls[seed[6] % (sizeof calls / sizeof *calls)];
         if (call == SYS_recvfrom || call == SYS_recvmmsg) argument[3] |= MSG_DONTWAIT;
         if (call == SYS_recvmsg) argument[2] |= MSG_DONTWAIT;
+        if (call == SYS_socket) argument[1] |= SOCK_NONBLOCK;
+        if (call == SYS_accept4) argument[3] |= SOCK_NONBLOCK;
         if (call == SYS_ioctl) argument[1] = 0x8900 + seed[7] % 256;
         long fd = syscall(call, argument[0], argument[1], argument[2], argument[3], argument[4], argument[5]);
         if ((call == SYS_socket || call == SYS_accept4) && fd > 12) close(fd);
