@@ -18,6 +18,7 @@ use crate::guest;
 use crate::launch::{launch, Ends, Launched};
 use crate::launch_error::{LaunchError, Step};
 use crate::log_file::LogFile;
+use crate::log_rate::LogRate;
 use crate::log_record::{Framer, Stream};
 use crate::members;
 use crate::report::{self, Report};
@@ -82,6 +83,7 @@ struct Keeper {
     ending: OwnedFd,
     outputs: [Output; 2],
     log: LogFile,
+    log_rate: LogRate,
     signals: OwnedFd,
     offer: Option<Offer>,
     attachment: Attachment,
@@ -149,6 +151,7 @@ impl Keeper {
             ending,
             outputs: [output(stdout, Stream::Out), output(stderr, Stream::Err)],
             log,
+            log_rate: LogRate::new(monotonic()),
             signals,
             offer: None,
             attachment: Attachment::new(),
@@ -191,15 +194,20 @@ impl Keeper {
     }
 
     /// Sleeps until something happens or a timer is due; without a timer there is no timeout.
-    fn wait(&self) -> Ready {
+    fn wait(&mut self) -> Ready {
+        let resume_at = self.log_rate.resume_at(monotonic());
         let attachment = self.attachment.descriptor();
         let retry_at = self.offer.as_ref().and_then(|_| self.attachment.deadline());
-        let due = [retry_at, self.kill_at].into_iter().flatten().min();
+        let due = [retry_at, self.kill_at, resume_at]
+            .into_iter()
+            .flatten()
+            .min();
         let timeout = due.and_then(|at| Timespec::try_from(at.saturating_sub(monotonic())).ok());
-        let [out, err] = self
-            .outputs
-            .each_ref()
-            .map(|output| output.pipe.as_ref().map(AsFd::as_fd));
+        // Unread pipes fill up, and then the guest waits for its own flood.
+        let [out, err] = self.outputs.each_ref().map(|output| {
+            let pipe = output.pipe.as_ref().map(AsFd::as_fd);
+            pipe.filter(|_| resume_at.is_none())
+        });
         let watched: [Option<BorrowedFd<'_>>; 6] = [
             Some(self.pidfd.as_fd()),
             Some(self.signals.as_fd()),
@@ -314,6 +322,7 @@ impl Keeper {
             Err(_) => false,
         };
         self.log.append(&records);
+        self.log_rate.spend(records.len(), monotonic());
         more
     }
 

@@ -12,6 +12,7 @@ pub mod keeper;
 pub mod launch;
 pub mod launch_error;
 pub mod log_file;
+mod log_rate;
 pub mod log_record;
 pub mod lookup;
 mod members;
