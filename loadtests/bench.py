@@ -103,6 +103,7 @@ def measure(run: Run, parts: list[str]) -> record.Provenance:
     """Starts everything, measures the parts, and takes everything down; returns under which conditions."""
     load_1m, _, _ = os.getloadavg()
     before = machine.CpuTimes.now()
+    commit = machine.commit()  # now: others may commit while this runs
     generators.build_client()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="loadtests-")))
@@ -128,7 +129,7 @@ def measure(run: Run, parts: list[str]) -> record.Provenance:
                 memory.measure(host, FUNCTION, program, run.effort, run.seed, out.print)
             )
         facts = machine.describe(str(run.placement), run.generators, before, load_1m)
-        return record.Provenance(machine.commit(), facts, record.now_text())
+        return record.Provenance(commit, facts, record.now_text())
 
 
 def _warm(run: Run, host: Instance, program: Path) -> None:
