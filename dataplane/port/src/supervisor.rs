@@ -18,7 +18,7 @@ use crate::platform::Platform;
 use crate::registry::Registry;
 use crate::sandbox::{Sandbox, World};
 use crate::shared::{Identity, Shared};
-use crate::stack::KernelStack;
+use crate::stack::{KernelStack, Stack};
 use crate::stats::SandboxStats;
 use crate::sys;
 use crate::worker::Worker;
@@ -57,7 +57,8 @@ pub struct Supervisor {
 }
 
 impl Supervisor {
-    /// Starts `threads` workers. The calling thread must be in the host's network namespace.
+    /// Starts `threads` workers; guests' traffic leaves the host by the kernel's own stack. The
+    /// calling thread must be in the host's network namespace.
     ///
     /// # Errors
     /// No descriptors or threads are left, or `/proc` is not mounted.
@@ -66,8 +67,21 @@ impl Supervisor {
         platform: Arc<ArcSwap<Platform>>,
         host: Arc<dyn Host>,
     ) -> io::Result<Self> {
+        Self::with_stack(threads, platform, host, Arc::new(KernelStack))
+    }
+
+    /// As [`Supervisor::start`], with another network stack.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn with_stack(
+        threads: usize,
+        platform: Arc<ArcSwap<Platform>>,
+        host: Arc<dyn Host>,
+        stack: Arc<dyn Stack>,
+    ) -> io::Result<Self> {
         let home = Arc::new(netns::current()?);
-        let (egress, egress_thread) = Egress::start(Arc::new(KernelStack))?;
+        let (egress, egress_thread) = Egress::start(stack)?;
         let world = Arc::new(World {
             platform,
             host,

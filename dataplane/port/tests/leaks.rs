@@ -15,6 +15,24 @@ fn descriptors() -> usize {
     std::fs::read_dir("/proc/self/fd").unwrap().count()
 }
 
+/// A guest with something of everything.
+const SCRIPT: &str = r#"
+import os, socket, threading, time
+s = socket.socket(); s.bind(("", 8080)); s.listen()
+held = [socket.create_connection(("127.0.0.1", 8080)) for _ in range(20)]
+held += [socket.create_connection(("10.62.0.1", 8080)) for _ in range(20)]
+for _ in range(20):
+    u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); u.sendto(b"x", ("192.0.2.1", 9000)); held.append(u)
+for _ in range(20):
+    c = socket.socket(); c.setblocking(False); c.connect_ex(("192.0.2.1", 9000)); held.append(c)
+for _ in range(20):
+    t = socket.socket(); t.bind(("127.0.0.1", 0)); t.listen(); held.append(t)
+    threading.Thread(target=t.accept, daemon=True).start()
+time.sleep(0.3)
+print("ready", flush=True)
+time.sleep(60)
+"#;
+
 #[test]
 fn nothing_is_left_of_a_sandbox() {
     support::sys::own_network(OUTSIDE);
@@ -35,25 +53,9 @@ fn nothing_is_left_of_a_sandbox() {
             .for_each(drop)
     });
     let _datagrams = UdpSocket::bind((OUTSIDE, 9000)).unwrap();
-    let script = r#"
-import os, socket, threading, time
-s = socket.socket(); s.bind(("", 8080)); s.listen()
-held = [socket.create_connection(("127.0.0.1", 8080)) for _ in range(20)]
-held += [socket.create_connection(("10.62.0.1", 8080)) for _ in range(20)]
-for _ in range(20):
-    u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); u.sendto(b"x", ("192.0.2.1", 9000)); held.append(u)
-for _ in range(20):
-    c = socket.socket(); c.setblocking(False); c.connect_ex(("192.0.2.1", 9000)); held.append(c)
-for _ in range(20):
-    t = socket.socket(); t.bind(("127.0.0.1", 0)); t.listen(); held.append(t)
-    threading.Thread(target=t.accept, daemon=True).start()
-time.sleep(0.3)
-print("ready", flush=True)
-time.sleep(60)
-"#;
     let mut before = 0;
     for round in 0..3 {
-        let mut guest = world.launch(&mut python(script));
+        let mut guest = world.launch(&mut python(SCRIPT));
         world.recorder.listening(8080);
         let _dialled = world.supervisor.dial("one", 8080).unwrap();
         let end = Instant::now() + support::PATIENCE;
