@@ -170,6 +170,8 @@ print("over", flush=True); time.sleep(60)
         std::thread::sleep(std::time::Duration::from_millis(10));
     }
     assert_eq!(guest.printed(), "b'last' b'answer'\nover\n");
-    // Who kept a worker busy all the time would have had to rest.
-    assert_eq!(world.supervisor.stats("one").unwrap().counters.rests, 0);
+    // Who kept a worker busy all the time would have had to rest tens of times; a preempted worker
+    // may take a call for a long one now and then.
+    let rests = world.supervisor.stats("one").unwrap().counters.rests;
+    assert!(rests < 10, "{rests}");
 }
