@@ -8,6 +8,7 @@ digest says.
 import gzip
 import hashlib
 import io
+import time
 import zlib
 from typing import BinaryIO, Protocol, cast
 
@@ -61,6 +62,27 @@ class LayerArchive:
         self._consumed = 0
         self._last = b""
         self._behind = False
+        self._until_s = time.monotonic() + limits.duration_s_max
+        self._headers_left: int | None = limits.header_bytes_max
+
+    def expect_headers(self) -> None:
+        """What is read from now on belongs to the headers of one entry; it begins so."""
+        self._headers_left = self._limits.header_bytes_max
+
+    def expect_content(self) -> None:
+        """What is read from now on is the content of a file."""
+        self._headers_left = None
+
+    def check_time(self) -> None:
+        """Ends an unpacking that takes too long.
+
+        Raises:
+            CorruptLayer: it does.
+        """
+        if time.monotonic() > self._until_s:
+            raise CorruptLayer(
+                f"it takes more than {self._limits.duration_s_max:g} s to unpack: make it smaller"
+            )
 
     def read(self, size: int = -1) -> bytes:
         """Up to `size` bytes.
@@ -70,6 +92,14 @@ class LayerArchive:
         """
         if size < 0 or size > self._limits.read_bytes_max:
             raise CorruptLayer(f"a header of more than {self._limits.read_bytes_max} bytes")
+        if self._headers_left is not None:
+            self._headers_left -= size
+            if self._headers_left < 0:
+                most = self._limits.header_bytes_max
+                raise CorruptLayer(f"headers of more than {most} bytes before one entry")
+        return self._read(size)
+
+    def _read(self, size: int) -> bytes:
         parts: list[bytes] = []
         if self._behind and size > 0:
             parts.append(self._last)
@@ -96,11 +126,12 @@ class LayerArchive:
         if position < self.tell():
             raise CorruptLayer("an archive that steps back")
         while (missing := position - self.tell()) > 0:
-            if not self.read(min(CHUNK_BYTES, missing)):
+            if not self._read(min(CHUNK_BYTES, missing)):
                 break
         return self.tell()
 
     def _some(self, size: int) -> bytes:
+        self.check_time()
         try:
             data = self._plain.read(min(size, CHUNK_BYTES))
         except (OSError, EOFError, zlib.error, zstandard.ZstdError) as error:

@@ -8,11 +8,10 @@ import errno
 import os
 import stat
 import tarfile
-from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, cast
 
 from junctiond.images.archive import CHUNK_BYTES, CorruptLayer, LayerArchive
+from junctiond.images.entries import entries, opened
 from junctiond.images.limits import LayerLimits
 from junctiond.images.root import LayerRoot, Parts
 from junctiond.images.whiteout import Action, InvalidName, translate
@@ -21,6 +20,8 @@ OPAQUE_ATTRIBUTE = "trusted.overlay.opaque"
 _XATTR_HEADER = "SCHILY.xattr."
 _ID_MAX = (1 << 32) - 2
 _NS = 1_000_000_000
+_KEY_BYTES = 128
+"""What a remembered path takes beside its own bytes."""
 _TIME_S_MAX = 1 << 40
 
 
@@ -40,21 +41,28 @@ def unpack(blob: Path, digest: str, diff_id: str, target: Path, limits: LayerLim
 class _Unpacker:
     def __init__(self, archive: LayerArchive, root: LayerRoot, limits: LayerLimits) -> None:
         self._archive, self._root, self._limits = archive, root, limits
-        self._hidden: set[Parts] = set()
-        self._folder_times: dict[Parts, int] = {}
+        self._hidden: set[bytes] = set()
+        self._folder_times: dict[bytes, int] = {}
+        self._remembered_left = limits.remembered_bytes_max
 
     def run(self) -> None:
         try:
-            # tarfile asks a file only for read, tell and seek.
-            file = cast(BinaryIO, self._archive)
-            with tarfile.open(fileobj=file, mode="r:", errors="surrogateescape") as tar:
-                for count, member in enumerate(_members(tar)):
-                    if count >= self._limits.entries_max:
-                        raise CorruptLayer(f"more than {self._limits.entries_max} entries")
+            with opened(self._archive) as tar:
+                for member in entries(tar, self._archive, self._limits):
+                    self._archive.check_time()
+                    self._root.take_place()
                     self._entry(tar, member)
         except (tarfile.TarError, InvalidName) as error:
             raise CorruptLayer(str(error) or "a broken tar archive") from None
         self._restore_folder_times()
+
+    def _remember(self, parts: Parts) -> bytes:
+        """The path as one key of what is kept until the end."""
+        path = b"/".join(parts)
+        self._remembered_left -= len(path) + _KEY_BYTES
+        if self._remembered_left < 0:
+            raise CorruptLayer("more folders and whiteouts than fit into memory")
+        return path
 
     def _entry(self, tar: tarfile.TarFile, member: tarfile.TarInfo) -> None:
         name = os.fsencode(member.name)
@@ -114,12 +122,12 @@ class _Unpacker:
             os.fchown(descriptor, _id(member.uid), _id(member.gid))
             os.fchmod(descriptor, member.mode & 0o7777)
             _set_xattrs(descriptor, member)
-            if parts in self._hidden:
+            if self._hidden and b"/".join(parts) in self._hidden:
                 # The same layer hides the old entry of this name: only this folder's own content may show.
                 os.setxattr(descriptor, OPAQUE_ATTRIBUTE, b"y")
         finally:
             os.close(descriptor)
-        self._folder_times[parts] = _time_ns(member.mtime)
+        self._folder_times[self._remember(parts)] = _time_ns(member.mtime)
 
     def _file(
         self, tar: tarfile.TarFile, member: tarfile.TarInfo, parent: int, name: bytes
@@ -165,7 +173,7 @@ class _Unpacker:
             os.close(source)
 
     def _whiteout(self, parts: Parts) -> None:
-        self._hidden.add(parts)
+        self._hidden.add(self._remember(parts))
         parent, name = self._root.folder(parts[:-1]), parts[-1]
         kind = self._root.kind(parent, name)
         if kind is None:
@@ -179,25 +187,12 @@ class _Unpacker:
 
     def _restore_folder_times(self) -> None:
         """Last, because every file made in a folder changed its time."""
-        for parts, time_ns in self._folder_times.items():
+        for path, time_ns in self._folder_times.items():
+            self._archive.check_time()
+            parts = tuple(path.split(b"/"))
             parent = self._root.folder(parts[:-1])
             if self._root.kind(parent, parts[-1]) == stat.S_IFDIR:
                 os.utime(parts[-1], ns=(time_ns, time_ns), dir_fd=parent, follow_symlinks=False)
-
-
-def _members(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
-    """The members one by one, each forgotten when done: `tarfile` would keep a million of them."""
-    known: list[tarfile.TarInfo] = vars(tar)["members"]
-    while True:
-        try:
-            member = tar.next()
-        except (ValueError, OverflowError, EOFError) as error:
-            # tarfile parses the numbers of extended headers without a net.
-            raise CorruptLayer(f"a broken header: {error}") from None
-        if member is None:
-            return
-        yield member
-        known.clear()
 
 
 def _own(name: bytes, member: tarfile.TarInfo, parent: int) -> None:

@@ -31,14 +31,28 @@ class LayerLimits:
     """Of the decompressed archive: stops a decompression bomb."""
 
     entries_max: int = 1_000_000
-    """Stops an archive of empty files from using up the inodes."""
+    """Entries and the folders made for them together: stops an archive of empty files from using up the inodes."""
+
+    duration_s_max: float = 900.0
+    """Of the whole unpacking: what takes longer was made to keep one of the few threads for pulls."""
 
     path_bytes_max: int = 4095
     """PATH_MAX without its end mark (limits.h)."""
 
-    depth_max: int = 256
+    depth_max: int = 64
+    """Folders in one path; each missing one is made, so a short entry may not ask for hundreds."""
+
+    remembered_bytes_max: int = 64 * MIB
+    """Of the folders whose times are set at the end and of the whiteouts, which are kept in memory."""
+
     symlinks_max: int = 40
     """Followed in one path, as the kernel does (path_resolution(7))."""
 
     read_bytes_max: int = MIB
     """Of one archive header: tar's extended headers are read into memory whole."""
+
+    header_bytes_max: int = 2 * MIB
+    """Of all headers before one entry: each may announce a further one, and all are held together."""
+
+    global_bytes_max: int = 64 << 10
+    """Of the headers that hold for every later entry, which copies them; tools write one short comment."""

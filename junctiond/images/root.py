@@ -28,6 +28,7 @@ class LayerRoot:
         # Archives list a folder's files in a row: the folder of the last entry is nearly always the next one's. Whoever
         # removes an entry asks for its parent first, so what is remembered is never below something removed.
         self._cached: tuple[Parts, int] | None = None
+        self._places_left = limits.entries_max
 
     def __enter__(self) -> Self:
         return self
@@ -36,6 +37,16 @@ class LayerRoot:
         if self._cached is not None:
             os.close(self._cached[1])
         os.close(self._root)
+
+    def take_place(self) -> None:
+        """Counts one entry, or one folder made for it.
+
+        Raises:
+            CorruptLayer: there are too many.
+        """
+        if self._places_left == 0:
+            raise CorruptLayer(f"more than {self._limits.entries_max} entries and folders for them")
+        self._places_left -= 1
 
     def folder(self, parts: Parts) -> int:
         """A descriptor of the folder, made with its parents where it is missing; valid until the next call.
@@ -108,6 +119,7 @@ class LayerRoot:
         if kind is None:
             if not made:
                 raise CorruptLayer("a path through a symbolic link to nothing in this layer")
+            self.take_place()
             with suppress(FileExistsError):
                 os.mkdir(name, 0o755, dir_fd=here)
         elif kind != stat.S_IFDIR:

@@ -222,6 +222,92 @@ def test_a_header_of_megabytes_is_not_read_into_memory(target):
         )
 
 
+def test_folders_made_for_entries_count_too(target):
+    deep = [Item("/".join([f"d{number}", *"abcdefgh", "f"])) for number in range(25)]
+    with pytest.raises(CorruptLayer, match="more than 200 entries and folders"):
+        put(target, *deep)
+    assert sum(1 for _ in target.rglob("*")) <= 200
+
+
+def test_remembered_paths_have_a_bound(target):
+    items = [folder(f"{'n' * 200}{number}") for number in range(20)]
+    with pytest.raises(CorruptLayer, match="memory"):
+        put(target, *items, limits=replace(SMALL, remembered_bytes_max=5000))
+
+
+def test_unpacking_has_an_end(target):
+    with pytest.raises(CorruptLayer, match="more than 0 s"):
+        put(target, Item("a", data=b"1"), limits=replace(SMALL, duration_s_max=0))
+
+
+def header(kind: bytes, data: bytes) -> bytes:
+    """A header of one of the types that announce a further one."""
+    info = tarfile.TarInfo("x")
+    info.type, info.size = kind, len(data)
+    return info.tobuf(tarfile.USTAR_FORMAT) + data + bytes(-len(data) % 512)
+
+
+def record(key: bytes, value: bytes) -> bytes:
+    """One record of an extended header."""
+    rest = b" " + key + b"=" + value + b"\n"
+    length = len(rest) + len(str(len(rest)))
+    return str(len(rest) + len(str(length))).encode() + rest
+
+
+PLAIN_FILE = tarfile.TarInfo("f").tobuf(tarfile.USTAR_FORMAT)
+HEADERS = {
+    "chain of extended headers": header(tarfile.XHDTYPE, record(b"comment", b"x")) * 1500,
+    "chain of long names": header(tarfile.GNUTYPE_LONGNAME, b"abc\0") * 1500,
+    "chain of large headers": header(tarfile.XHDTYPE, record(b"a", b"x" * 900_000)) * 4,
+    "chain after an entry": PLAIN_FILE + header(tarfile.XHDTYPE, record(b"a", b"x")) * 1500,
+    "record of another length": header(tarfile.XHDTYPE, b"9 a=b\n"),
+    "record without a length": header(tarfile.XHDTYPE, b"a=b\n"),
+    "record without a key": header(tarfile.XHDTYPE, b"5 =b\n"),
+    "record of nothing": header(tarfile.XHDTYPE, b"0 a=b\n"),
+    "record without an end": header(tarfile.XHDTYPE, b"6 a=b1"),
+    # With tarfile's own parser this one takes hours.
+    "digits": header(tarfile.XHDTYPE, b"1" * (1 << 20)),
+}
+
+
+@pytest.mark.parametrize("name", HEADERS)
+def test_hostile_headers_are_refused(target, name):
+    plain = HEADERS[name] + PLAIN_FILE + bytes(1024)
+    with pytest.raises(CorruptLayer):
+        put_bytes(target, plain, limits=replace(SMALL, bytes_max=16 << 20))
+
+
+def test_global_headers_have_a_bound_together(target):
+    one = [
+        header(tarfile.XGLTYPE, record(f"k{number}".encode(), b"v" * 10_000)) + PLAIN_FILE
+        for number in range(10)
+    ]
+    put_bytes(target, one[0] + bytes(1024))
+    with pytest.raises(CorruptLayer, match="global"):
+        put_bytes(target, b"".join(one) + bytes(1024))
+
+
+def test_extended_headers_mean_what_they_did(target):
+    name = "ü" * 60 + "/" + "n" * 120
+    data = b"content"
+    entry = tarfile.TarInfo("short").tobuf(tarfile.USTAR_FORMAT)
+    given = {"path": name.encode(), "size": b"7", "mtime": b"1.5", "uid": b"3000000", "a": b"1\n2"}
+    records = b"".join(record(key.encode(), value) for key, value in given.items())
+    plain = b"".join(
+        [
+            header(tarfile.XGLTYPE, record(b"comment", b"0123") + record(b"gid", b"7")),
+            header(tarfile.XHDTYPE, records) + entry + data + bytes(512 - len(data)),
+            PLAIN_FILE + bytes(1024),
+        ]
+    )
+    put_bytes(target, plain)
+    status = (target / name).stat()
+    assert (target / name).read_bytes() == data
+    assert (status.st_uid, status.st_gid) == (3_000_000, 7)
+    assert status.st_mtime_ns == 1_500_000_000
+    assert (target / "f").stat().st_gid == 7
+
+
 @pytest.mark.parametrize("how", ["gzip", "zstd", "plain"])
 def test_what_is_not_what_its_digest_says_is_refused(target, how):
     plain = archive(Item("a", data=b"1"))
