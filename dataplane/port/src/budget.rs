@@ -7,6 +7,13 @@ const BURST: Duration = Duration::from_millis(5);
 /// A sandbox earns back this part of the time that passes.
 const SHARE: u32 = 2;
 
+/// Time that this thread has run so far. Not time on the wall: a worker that was preempted during a
+/// call says nothing against the caller.
+pub(crate) fn worked() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::try_from(time).unwrap_or_default()
+}
+
 /// Time that a sandbox still has.
 #[derive(Debug)]
 pub(crate) struct Budget {

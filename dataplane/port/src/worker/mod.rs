@@ -9,13 +9,13 @@ use std::collections::{BinaryHeap, HashMap};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::mpsc::Receiver;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::event::epoll::{self, EventFlags};
 use rustix::event::Timespec;
 use rustix::io::Errno;
 
-use crate::budget::Budget;
+use crate::budget::{worked, Budget};
 use crate::call::{Notification, Outcome, Reply};
 use crate::egress::Task;
 use crate::host::Event;
@@ -188,7 +188,7 @@ impl Worker {
         let Ok(call) = notify::receive(sandbox.notify.as_fd()) else {
             return;
         };
-        let started = Instant::now();
+        let started = worked();
         sandbox.shared.tally.notifications.add();
         if !sandbox.journal.open(call.id) {
             let _ = notify::fail(sandbox.notify.as_fd(), call.id, libc::ENOBUFS);
@@ -199,13 +199,13 @@ impl Worker {
         self.charge(id, started);
     }
 
-    fn charge(&mut self, id: u64, started: Instant) {
+    fn charge(&mut self, id: u64, started: Duration) {
         let alone = self.residents.len() < 2;
         let Some(resident) = self.residents.get_mut(&id) else {
             return;
         };
         let now = Instant::now();
-        let Some(rest) = resident.budget.spend(now - started, now) else {
+        let Some(rest) = resident.budget.spend(worked().saturating_sub(started), now) else {
             return;
         };
         if alone {

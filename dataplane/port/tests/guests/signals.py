@@ -95,7 +95,7 @@ server.start()
 failures = {}
 hits.clear()
 count = 0
-while count < 100 or (len(hits) < 25 and count < 20_000):
+while count < 100 or (len(hits) < 10 and count < 4_000):
     count += 1
     fd = libc.socket(2, 1, 0)
     address = b"\2\0" + to[1].to_bytes(2, "big") + bytes([127, 0, 0, 1]) + bytes(8)
@@ -105,4 +105,4 @@ while count < 100 or (len(hits) < 25 and count < 20_000):
     os.close(fd)
 os.kill(storm, signal.SIGKILL)
 os.waitpid(storm, 0)
-print("storm", failures, "hit" if len(hits) >= 25 else "missed", flush=True)
+print("storm", failures, "hit" if len(hits) >= 10 else "missed", flush=True)
