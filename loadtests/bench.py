@@ -19,7 +19,7 @@ from loadtests import warm as warming
 from loadtests.effort import FULL, QUICK, Effort
 from loadtests.function_image import ImageUnusable, extract_program
 from loadtests.gateway import GatewayRefused
-from loadtests.instance import Instance, instance
+from loadtests.instance import Instance, instance, stale
 from loadtests.interrupt import unwind_on_sigterm
 from loadtests.placement import Placement, clients, servers
 from loadtests.quiet import Quiet
@@ -115,6 +115,8 @@ def measure(run: Run, parts: list[str]) -> record.Provenance:
         with servers(run.placement):
             out.print("starting junctiond")
             host = stack.enter_context(instance())
+        if old := stale(host.settings):
+            out.print(f"older than their sources: {', '.join(old)}; make build?", style="yellow")
         host.gateway.deploy(FUNCTION, image)
         host.gateway.wait_for_replicas(FUNCTION, 1)
         if "warm" in parts:

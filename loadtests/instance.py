@@ -11,11 +11,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from junctiond.cli.machine import PARTS
 from junctiond.cli.start import healthy
 from junctiond.cli.stop import down, keeper_pids, listener_pid
 from junctiond.settings import Settings, load
 from loadtests.baselines import Target, TargetFailed, free_port
 from loadtests.gateway import Gateway
+from loadtests.machine import REPOSITORY
 from loadtests.process_cost import descendants
 
 READY_WAIT_S = 60.0
@@ -113,6 +115,13 @@ def settings_for(folder: Path) -> Settings:
         grace_ms=2000,
         drain_timeout_ms=2000,
     )
+
+
+def stale(settings: Settings) -> list[str]:
+    """Parts of the data plane that are older than a source of theirs in this checkout."""
+    sources = [path.stat().st_mtime_ns for path in (REPOSITORY / "dataplane").glob("*/src/**/*.rs")]
+    newest = max(sources, default=0)
+    return [name for name in PARTS if settings.binary(name).stat().st_mtime_ns < newest]
 
 
 def environment_for(settings: Settings) -> dict[str, str]:

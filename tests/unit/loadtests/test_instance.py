@@ -1,7 +1,8 @@
+import os
 from pathlib import Path
 
 from junctiond.settings import load
-from loadtests.instance import environment_for, remove_cgroups, settings_for
+from loadtests.instance import environment_for, remove_cgroups, settings_for, stale
 
 
 def test_environment_gives_the_same_settings(tmp_path: Path) -> None:
@@ -18,3 +19,12 @@ def test_cgroups_of_every_hierarchy_are_removed(tmp_path: Path) -> None:
     remove_cgroups("mine", tmp_path)
     left = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.glob("**/*"))
     assert left == ["cpu", "memory", "memory/other"]
+
+
+def test_binaries_older_than_their_sources_are_told(tmp_path: Path) -> None:
+    for name in ("jnetd", "jsandbox", "jinit"):
+        (tmp_path / name).touch()
+    settings = load(bin_dir=tmp_path)
+    assert stale(settings) == []
+    os.utime(tmp_path / "jnetd", (0, 0))
+    assert stale(settings) == ["jnetd"]
