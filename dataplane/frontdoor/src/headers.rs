@@ -28,7 +28,10 @@ pub fn push_request(out: &mut Vec<u8>, head: &RequestHead<'_, '_>, onward: &Onwa
     out.extend_from_slice(onward.target.as_bytes());
     out.extend_from_slice(b" HTTP/1.1\r\n");
     push_field(out, "Host", head.host.unwrap_or(b"localhost"));
-    jd_http::copy_fields(out, head.forwarded(), |field| field != Field::Host);
+    // Only the platform says when a request came in.
+    jd_http::copy_fields(out, head.forwarded(), |field| {
+        !(field == Field::Host || (onward.function && field == Field::StartTime))
+    });
     if !head.forwarded_for {
         push_field(out, "X-Forwarded-For", onward.peer.as_bytes());
     }
@@ -245,6 +248,16 @@ mod tests {
     #[test]
     fn what_the_client_set_is_kept() {
         let text = "GET / HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: a\r\nX-Forwarded-Host: b\r\nX-Call-Id: c\r\n\r\n";
+        assert_eq!(
+            rewritten(text, "/", true),
+            "GET / HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: a\r\nX-Forwarded-Host: b\r\nX-Call-Id: c\r\nX-Start-Time: 42\r\n\r\n"
+        );
+    }
+
+    #[test]
+    fn a_client_sets_no_start_time_and_hides_no_address() {
+        let text = "GET / HTTP/1.1\r\nHost: h\r\nConnection: x-forwarded-for, x-call-id, X-Forwarded-Host, a\r\n\
+                    X-Start-Time: 1\r\nX-Forwarded-For: a\r\nX-Forwarded-Host: b\r\nX-Call-Id: c\r\nA: d\r\n\r\n";
         assert_eq!(
             rewritten(text, "/", true),
             "GET / HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: a\r\nX-Forwarded-Host: b\r\nX-Call-Id: c\r\nX-Start-Time: 42\r\n\r\n"

@@ -73,8 +73,10 @@ pub(crate) fn forwarded<'s, 'b>(
             | Field::TransferEncoding
             | Field::Expect
             | Field::Upgrade => None,
-            // Routing depends on Host: a client may not have it taken away.
-            Field::Host => Some((field, header)),
+            // Routing depends on Host, and functions on the others: a client may not have them taken away.
+            Field::Host | Field::ForwardedFor | Field::ForwardedHost | Field::CallId => {
+                Some((field, header))
+            }
             _ if options.listed > 0 && is_listed(headers, header.name) => None,
             _ => Some((field, header)),
         }
