@@ -67,6 +67,10 @@ pub struct Limits {
     pub idle_per_replica_max: usize,
     /// Connections to the provider; further requests for it are answered 503.
     pub provider_connections_max: usize,
+    /// Requests to the provider at a time from all sandboxes: the rest of its connections is the operators'.
+    pub provider_guests_max: usize,
+    /// Requests to the provider at a time from one sandbox.
+    pub provider_per_guest_max: usize,
 }
 
 impl Default for Limits {
@@ -80,6 +84,8 @@ impl Default for Limits {
             target_bytes_max: 64 << 10,
             idle_per_replica_max: 128,
             provider_connections_max: 256,
+            provider_guests_max: 64,
+            provider_per_guest_max: 16,
         }
     }
 }
@@ -93,6 +99,9 @@ pub struct Timeouts {
     pub head: Duration,
     /// Without a byte of an announced request body.
     pub body: Duration,
+    /// For the whole body of a request to the provider, whose connections are few: one byte now and then does
+    /// not keep one.
+    pub provider_body: Duration,
     /// Without the client taking a byte of a waiting response.
     pub write: Duration,
     /// A finished request whose client has closed its sending side: it may still read, or be gone. TCP tells
@@ -117,6 +126,7 @@ impl Default for Timeouts {
             idle: seconds(120),
             head: seconds(15),
             body: seconds(60),
+            provider_body: seconds(30),
             write: seconds(120),
             half_closed: seconds(5),
             linger: seconds(2),

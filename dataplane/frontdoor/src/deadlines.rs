@@ -13,6 +13,8 @@ pub enum Deadline {
     Head,
     /// An announced body does not come.
     Body,
+    /// A body for the provider is not complete.
+    ProviderBody,
     /// The client takes nothing of what waits for it.
     Write,
     /// The function does not finish.
@@ -25,10 +27,11 @@ pub enum Deadline {
     Close,
 }
 
-const ALL: [Deadline; 8] = [
+const ALL: [Deadline; 9] = [
     Deadline::Idle,
     Deadline::Head,
     Deadline::Body,
+    Deadline::ProviderBody,
     Deadline::Write,
     Deadline::Exec,
     Deadline::Queue,

@@ -4,10 +4,11 @@ use std::io;
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::Arc;
 
+use crate::config::ns;
 use crate::deadlines::Deadline;
 use crate::down::Phase;
 use crate::mailbox::Command;
-use crate::pick::{pick, Pick};
+use crate::pick::{pick, why_not, Pick};
 use crate::reply;
 use crate::slab::Key;
 use crate::table::{Function, Replica};
@@ -16,7 +17,10 @@ use crate::worker::Worker;
 /// Why a request cannot be served at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Why {
+    /// Every replica has as many requests as it may.
     Busy,
+    /// There is a place, but others wait before it.
+    Behind,
     Unreachable,
     Nobody,
 }
@@ -41,7 +45,9 @@ impl Worker {
         function.state.shards[self.index].started.add(1);
         // Whoever waits already came first.
         if limited && self.queues.contains_key(&function.state.id) {
-            return self.wait(key, &function, Why::Busy);
+            let limit = function.settings.replica_inflight_max;
+            let why = why_not(&function, limit, self.io.now_ns).unwrap_or(Why::Behind);
+            return self.wait(key, &function, why);
         }
         match self.acquire(&function, limited) {
             Ok((replica, up)) => self.start(key, Some(replica), up),
@@ -63,9 +69,7 @@ impl Worker {
         for _ in 0..=function.replicas.len() {
             let replica = match pick(function, limit, self.io.now_ns) {
                 Pick::Replica(replica) => replica,
-                Pick::Busy => return Err(Why::Busy),
-                Pick::Unreachable => return Err(Why::Unreachable),
-                Pick::Nobody => return Err(Why::Nobody),
+                Pick::None(why) => return Err(why),
             };
             match self.connection_to(&replica) {
                 Ok(up) => return Ok((replica, up)),
@@ -124,6 +128,13 @@ impl Worker {
         if let (Some(_), Some(function)) = (&replica, &exchange.function) {
             function.state.shards[self.index].in_flight.add(1);
         }
+        if replica.is_none() && !exchange.request_body.is_done() {
+            let at_ns = self
+                .io
+                .now_ns
+                .saturating_add(ns(self.shared.timeouts.provider_body));
+            down.deadlines.set(Deadline::ProviderBody, at_ns);
+        }
         exchange.replica = replica;
         exchange.up = Some(up_key);
         down.phase = Phase::Active;
@@ -146,6 +157,15 @@ impl Worker {
 
     /// Serves a request to the provider.
     pub fn dispatch_to_provider(&mut self, key: Key) {
+        let Some(down) = self.downs.get_mut(key) else {
+            return;
+        };
+        if let Some(guest) = down.guest {
+            if !self.guests.enter_provider(guest, &self.shared.limits) {
+                return self.answer(key, &reply::provider_busy());
+            }
+            down.exchange.provider_guest = Some(guest);
+        }
         match self.connection_to_provider() {
             Ok(Some(up)) => self.start(key, None, up),
             Ok(None) => self.answer(key, &reply::provider_busy()),

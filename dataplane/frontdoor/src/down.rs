@@ -58,6 +58,8 @@ pub struct Exchange {
     /// Holds a place on it.
     pub replica: Option<Arc<Replica>>,
     pub up: Option<Key>,
+    /// Address of the sandbox that holds one of its places at the provider.
+    pub provider_guest: Option<IpAddr>,
     /// Head for the next hop, until a connection takes it.
     pub request: Buf,
     pub call_id: Vec<u8>,
@@ -100,6 +102,7 @@ impl Exchange {
             function: None,
             replica: None,
             up: None,
+            provider_guest: None,
             request: Buf::default(),
             call_id: Vec::new(),
             started_ns: 0,

@@ -98,6 +98,9 @@ impl Worker {
         exchange.request.release(&mut self.io.pool);
         let (up, replica) = (exchange.up.take(), exchange.replica.take());
         let function = exchange.function.take();
+        if let Some(guest) = exchange.provider_guest.take() {
+            self.guests.leave_provider(guest);
+        }
         let (status, bytes) = (
             exchange.status.unwrap_or(CLIENT_GONE),
             (exchange.bytes_in, exchange.bytes_out),
@@ -195,6 +198,10 @@ impl Worker {
             Deadline::Body if down.phase == Phase::Active => {
                 self.answer_and_close(key, &reply::too_slow())
             }
+            Deadline::ProviderBody if !down.exchange.request_body.is_done() => {
+                self.answer_and_close(key, &reply::too_slow());
+            }
+            Deadline::ProviderBody => {}
             Deadline::Exec => match function {
                 Some(function) => self.answer(key, &reply::exec_timeout(&function)),
                 None => self.cut(key),

@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::Arc;
 
+use crate::dispatch::Why;
 use crate::table::{Function, Replica};
 
 /// Outcome of a search.
@@ -10,12 +11,8 @@ use crate::table::{Function, Replica};
 pub enum Pick {
     /// A place was taken on this replica.
     Replica(Arc<Replica>),
-    /// All replicas have as many requests as they may.
-    Busy,
-    /// Replicas are routed, but none could be connected to a moment ago.
-    Unreachable,
-    /// There is no replica.
-    Nobody,
+    /// There is none.
+    None(Why),
 }
 
 /// Takes a place on a replica of `function`; `limit` 0 means none.
@@ -27,7 +24,15 @@ pub fn pick(function: &Function, limit: u32, now_ns: u64) -> Pick {
             outcome => return outcome,
         }
     }
-    Pick::Busy
+    Pick::None(Why::Busy)
+}
+
+/// Why no replica of `function` has a place; `None`: one has. `limit` 0 means none.
+pub fn why_not(function: &Function, limit: u32, now_ns: u64) -> Option<Why> {
+    match least(function, limit, now_ns) {
+        Pick::Replica(_) => None,
+        Pick::None(why) => Some(why),
+    }
 }
 
 fn least(function: &Function, limit: u32, now_ns: u64) -> Pick {
@@ -38,26 +43,28 @@ fn least(function: &Function, limit: u32, now_ns: u64) -> Pick {
         0
     };
     let mut best: Option<(u32, &Arc<Replica>)> = None;
-    let mut outcome = Pick::Nobody;
+    let mut why = Why::Nobody;
     for place in 0..replicas.len() {
         let replica = &replicas[(turn + place) % replicas.len()];
         if replica.is_draining() {
             continue;
         }
         if replica.down_until_ns.load(Relaxed) > now_ns {
-            if matches!(outcome, Pick::Nobody) {
-                outcome = Pick::Unreachable;
+            if why == Why::Nobody {
+                why = Why::Unreachable;
             }
             continue;
         }
         let in_flight = replica.in_flight.load(Relaxed);
         if limit > 0 && in_flight >= limit {
-            outcome = Pick::Busy;
+            why = Why::Busy;
         } else if best.is_none_or(|(least, _)| in_flight < least) {
             best = Some((in_flight, replica));
         }
     }
-    best.map_or(outcome, |(_, replica)| Pick::Replica(Arc::clone(replica)))
+    best.map_or(Pick::None(why), |(_, replica)| {
+        Pick::Replica(Arc::clone(replica))
+    })
 }
 
 #[cfg(test)]
@@ -101,10 +108,16 @@ mod tests {
         function.replicas[0].draining.store(true, SeqCst);
         assert_eq!(picked(pick(&function, 0, 0)), 1);
         function.replicas[1].failed(0);
-        assert!(matches!(pick(&function, 0, 0), Pick::Unreachable));
+        assert!(matches!(
+            pick(&function, 0, 0),
+            Pick::None(Why::Unreachable)
+        ));
         assert_eq!(picked(pick(&function, 0, u64::MAX)), 1);
         function.replicas[1].draining.store(true, SeqCst);
-        assert!(matches!(pick(&function, 0, u64::MAX), Pick::Nobody));
+        assert!(matches!(
+            pick(&function, 0, u64::MAX),
+            Pick::None(Why::Nobody)
+        ));
     }
 
     #[test]
@@ -114,8 +127,8 @@ mod tests {
             (0..2).map(|_| picked(pick(&function, 1, 0))).sum::<u64>(),
             1
         );
-        assert!(matches!(pick(&function, 1, 0), Pick::Busy));
+        assert!(matches!(pick(&function, 1, 0), Pick::None(Why::Busy)));
         function.replicas[0].failed(0);
-        assert!(matches!(pick(&function, 1, 0), Pick::Busy));
+        assert!(matches!(pick(&function, 1, 0), Pick::None(Why::Busy)));
     }
 }

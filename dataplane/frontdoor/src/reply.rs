@@ -1,5 +1,6 @@
 //! What the front door says itself, in the words of the contract.
 
+use crate::dispatch::Why;
 use crate::headers::Reply;
 use crate::table::Function;
 
@@ -87,9 +88,9 @@ pub fn too_large(limit: u64) -> Reply {
 }
 
 /// No place in the queue.
-pub fn queue_full(function: &Function) -> Reply {
+pub fn queue_full(function: &Function, why: Why) -> Reply {
     let max = function.settings.replica_inflight_max;
-    if max > 0 {
+    if max > 0 && why == Why::Busy {
         let text = format!("Concurrent request limit exceeded. Max concurrent requests: {max}");
         return reply(429, Some(LIMITER), text);
     }

@@ -13,6 +13,10 @@ use crate::slab::Key;
 use crate::table::Function;
 use crate::worker::{Flow, Worker};
 
+/// Requests that may wait for replicas which are not there yet or cannot be reached now, whatever `queue_max`
+/// says: that one is about a function that is busy, and 0 for one whose watchdog refuses what is over its limit.
+const COLD_QUEUE_MAX: u32 = 1024;
+
 /// Requests taken from one queue before others have their turn.
 const BURST: usize = 64;
 
@@ -29,11 +33,15 @@ impl Worker {
             return self.answer(key, &reply::no_replica(&function.name));
         }
         let state = &function.state;
-        let full = state.queued.fetch_add(1, Relaxed) >= settings.queue_max;
+        let queue_max = match why {
+            Why::Busy => settings.queue_max,
+            Why::Behind | Why::Unreachable | Why::Nobody => settings.queue_max.max(COLD_QUEUE_MAX),
+        };
+        let full = state.queued.fetch_add(1, Relaxed) >= queue_max;
         if full || self.io.pool.is_exhausted() {
             state.queued.fetch_sub(1, Relaxed);
             state.shards[self.index].rejected.add(1);
-            return self.answer(key, &reply::queue_full(function));
+            return self.answer(key, &reply::queue_full(function, why));
         }
         let Some(down) = self.downs.get_mut(key) else {
             return;
@@ -89,7 +97,7 @@ impl Worker {
     fn still_waiting(&mut self, function: &Function, why: Why) {
         let again_ns = match why {
             // A place that becomes free is told.
-            Why::Busy => return,
+            Why::Busy | Why::Behind => return,
             Why::Unreachable => UNREACHABLE_AGAIN_NS,
             Why::Nobody => NOBODY_AGAIN_NS,
         };

@@ -2,6 +2,7 @@
 
 use jd_http::Method;
 
+use crate::dispatch::Why;
 use crate::headers::Reply;
 use crate::reply;
 use crate::route::path_of;
@@ -46,7 +47,7 @@ pub fn own_path<'f>(function: &'f Function, rest: &str, method: Method, is_get: 
     }
     let limit = function.settings.replica_inflight_max;
     if limit > 0 && available.all(|replica| replica.in_flight.load(Relaxed) >= limit) {
-        return Own::Reply(Box::new(reply::queue_full(function)));
+        return Own::Reply(Box::new(reply::queue_full(function, Why::Busy)));
     }
     match &function.settings.ready_path {
         Some(path) => Own::Ask(path),

@@ -133,6 +133,57 @@ fn a_full_queue_refuses_in_the_watchdogs_words() {
     assert_eq!(world.front.stats().functions[0].rejected, 1);
 }
 
+/// What a watchdog's `max_inflight` of one becomes: nothing waits for a busy replica.
+fn no_queue() -> FunctionSettings {
+    FunctionSettings {
+        replica_inflight_max: 1,
+        queue_max: 0,
+        ..FunctionSettings::default()
+    }
+}
+
+/// Three requests that wait are served one after the other, and refused is only who comes while one is.
+fn assert_queued_then_busy(world: &World, route: impl FnOnce() -> mpsc::Sender<()>) {
+    let mut clients: Vec<_> = (0..3).map(|_| world.connect()).collect();
+    clients
+        .iter_mut()
+        .for_each(|client| client.send("GET /function/f HTTP/1.1\r\nHost: h\r\n\r\n"));
+    eventually("all wait", || queued(world) == 3);
+    let release = route();
+    eventually("one is served", || queued(world) == 2);
+    assert_eq!(world.get("/function/f").status, 429);
+    (0..3).for_each(|_| release.send(()).unwrap());
+    clients
+        .iter_mut()
+        .for_each(|client| assert_eq!(client.receive().unwrap().status, 200));
+    assert_eq!(world.front.stats().functions[0].rejected, 1);
+}
+
+#[test]
+fn a_limit_refuses_nobody_before_the_first_replica() {
+    let world = World::new();
+    world.put("f", &[], no_queue());
+    let mut server = None;
+    assert_queued_then_busy(&world, || {
+        let (release, started) = held(&world, "a");
+        server = Some(started);
+        world.put("f", &["a"], no_queue());
+        release
+    });
+}
+
+#[test]
+fn a_limit_refuses_nobody_while_the_replica_cannot_be_reached() {
+    let world = World::new();
+    world.put("f", &["a"], no_queue());
+    let mut server = None;
+    assert_queued_then_busy(&world, || {
+        let (release, started) = held(&world, "a");
+        server = Some(started);
+        release
+    });
+}
+
 #[test]
 fn who_came_first_is_served_first() {
     let world = World::new();
