@@ -9,7 +9,7 @@ from typing import Any, NoReturn, Protocol
 
 import grpc
 
-from junctiond.api import codec
+from junctiond.api import codec, details
 from junctiond.api._pb import host_pb2 as pb
 from junctiond.api._pb import host_pb2_grpc as rpc
 from junctiond.api.base import HostApi
@@ -49,7 +49,8 @@ Stream = Callable[["HostService", Any, Context], AsyncIterator[Any]]
 
 async def _abort(context: Context, error: HostError) -> NoReturn:
     metadata = ((REASON_KEY, error.reason.value), (RETRYABLE_KEY, str(error.retryable).lower()))
-    await context.abort(STATUS[error.reason], error.message, trailing_metadata=metadata)
+    text = details.cut(error.message)
+    await context.abort(STATUS[error.reason], text, trailing_metadata=metadata)
     raise AssertionError("abort always raises")
 
 

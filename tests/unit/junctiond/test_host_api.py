@@ -5,10 +5,13 @@ import stat
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from junctiond.api import generate
+from junctiond.api import details, generate
 from junctiond.api.client import HostClient
 from junctiond.domain import (
     Deployment,
@@ -66,6 +69,38 @@ async def test_errors_carry_reason_message_and_retryable(pair: tuple[FakeHost, H
     with pytest.raises(HostError, match="später") as caught:
         await client.info()
     assert caught.value.retryable
+
+
+@pytest.mark.parametrize("line", ["日志" * 150, "a" * 3000, "\N{GRINNING FACE}%\n" * 100])
+async def test_a_long_message_keeps_its_reason_its_beginning_and_its_end(
+    pair: tuple[FakeHost, HostClient], line: str
+) -> None:
+    host, client = pair
+    message = f"aes did not become ready: {line * 10}the last line"
+    host.fail_next = HostError(Reason.NOT_READY, message)
+    with pytest.raises(HostError) as caught:
+        await client.get("aes", "openfaas-fn")
+    assert caught.value.reason is Reason.NOT_READY
+    told = caught.value.message
+    assert told.startswith("aes did not become ready: ")
+    assert told.endswith("the last line")
+    assert "characters left out" in told
+
+
+@given(st.text(max_size=400), st.integers(200, 600))
+def test_a_cut_text_fits_and_is_made_of_whole_characters(text: str, bytes_max: int) -> None:
+    def encoded(text: str) -> int:
+        return len(quote(text, safe="".join(map(chr, range(0x20, 0x7F))).replace("%", "")))
+
+    found = details.cut(text, bytes_max)
+    assert encoded(found) <= bytes_max
+    if encoded(text) <= bytes_max:
+        assert found == text
+    else:
+        head, note, tail = found.partition(" [... ")
+        assert text.startswith(head)
+        assert note
+        assert text.endswith(tail.partition(" ...] ")[2])
 
 
 async def test_an_unexpected_error_does_not_leak_its_text(
