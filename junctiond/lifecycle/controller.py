@@ -15,8 +15,6 @@ from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, replace
 from typing import Any
 
-import msgspec
-
 from junctiond.dataplane import protocol
 from junctiond.dataplane.base import Dataplane, DataplaneError, DataplaneLost
 from junctiond.errors import HostError, Reason
@@ -384,12 +382,7 @@ class FunctionController:
             lease = self._around.workshop.lease(route.sandbox)
             if lease is not None:
                 replicas.append(protocol.Replica(route.sandbox, lease.port, route.draining))
-        settings = protocol.FunctionSettings()
-        if generation is not None:
-            settings = generation.plan.settings
-            if all(one.draining for one in replicas):
-                queue_max = generation.plan.queue_max_cold
-                settings = msgspec.structs.replace(settings, queue_max=queue_max)
+        settings = generation.plan.settings if generation else protocol.FunctionSettings()
         namespace, name = self.key
         await self._around.dataplane.put_function(
             protocol.Function(name, namespace, settings, tuple(replicas))

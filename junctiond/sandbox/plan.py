@@ -70,8 +70,6 @@ class LaunchPlan:
     mode: Mode
     ready_path: str | None
     settings: FunctionSettings
-    queue_max_cold: int
-    """`settings.queue_max` while no replica serves: without one there is no in-flight limit to be over."""
     grace_ms: int
     memory_bytes: int | None
     cpu_millicores: int | None
@@ -126,7 +124,6 @@ def make_plan(
         mode=mode,
         ready_path=ready_path,
         settings=_function_settings(settings, env, watchdog, mode, ready_path),
-        queue_max_cold=settings.queue_max,
         grace_ms=_duration_ms(env.get("grace_period"), settings.grace_ms),
         memory_bytes=limits.memory_bytes(memory),
         cpu_millicores=limits.cpu_millicores(cpu),
@@ -207,10 +204,7 @@ def _upstream_port(url: str) -> int | None:
 
 
 def _watchdog_port(env: Mapping[str, str]) -> int:
-    port = env.get("port", "")
-    return (
-        int(port) if port.isascii() and port.isdigit() and 0 < int(port) < 65_536 else PORT_DEFAULT
-    )
+    return _port(env.get("port", "")) or PORT_DEFAULT
 
 
 def _exposed_port(config: ImageConfig) -> int:
@@ -223,11 +217,19 @@ def _annotated_port(deployment: Deployment, port: int) -> int:
     text = deployment.annotations.get(PORT_ANNOTATION)
     if text is None:
         return port
-    if not (text.isascii() and text.isdigit() and len(text) <= 5 and 0 < int(text) < 65_536):
+    chosen = _port(text)
+    if chosen is None:
         raise HostError(
             Reason.DEPLOYMENT_INVALID,
             f"annotation {PORT_ANNOTATION} {text[:20]!r} must be a port from 1 to 65535",
         )
+    return chosen
+
+
+def _port(text: str) -> int | None:
+    # The length first: Python refuses to read numbers of thousands of digits.
+    if not (text.isascii() and text.isdigit() and len(text) <= 5 and 0 < int(text) < 65_536):
+        return None
     return int(text)
 
 
@@ -263,7 +265,8 @@ def _function_settings(
     exec_default_ns = 0 if mode is Mode.CLASSIC else EXEC_TIMEOUT_DEFAULT_NS
     exec_ms = _duration_ms(env.get("exec_timeout"), exec_default_ns // _MS)
     return FunctionSettings(
-        # A watchdog refuses at once what is over its limit: nothing waits.
+        # A watchdog refuses at once what is over its limit: nothing waits for a busy replica. (For the first one
+        # jnetd lets invocations wait all the same.)
         replica_inflight_max=inflight_max,
         queue_max=0 if inflight_max else base.queue_max,
         queue_timeout_ms=base.queue_timeout_ms,

@@ -201,18 +201,6 @@ async def test_scale_up_down_to_zero_and_back_when_wanted(tmp_path: Path):
         assert caught.value.reason is Reason.LIMITS_INVALID
 
 
-async def test_an_inflight_limit_does_not_refuse_what_waits_for_the_first_replica(tmp_path: Path):
-    async with running(tmp_path) as host:
-        host.parts.image_store.config = ImageConfig(
-            entrypoint=("fwatchdog",),
-            env=("mode=http", "fprocess=x", "upstream_url=http://127.0.0.1:80", "max_inflight=1"),
-        )
-        await host.client.create(ONE)
-        assert host.parts.plane.functions[KEY].settings.queue_max == 0
-        await host.client.stop("one", "")
-        assert host.parts.plane.functions[KEY].settings.queue_max == host.settings.queue_max
-
-
 async def test_delete_takes_route_row_sandbox_and_address(tmp_path: Path):
     async with running(tmp_path) as host:
         await host.client.create(ONE)

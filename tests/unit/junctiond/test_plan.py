@@ -58,6 +58,12 @@ def test_exec_timeout_as_the_watchdog_reads_it(env, expected):
     assert plan(image(*HTTP), deployment(env=env)).settings.exec_timeout_ms == expected
 
 
+@pytest.mark.parametrize("port", ["9" * 5000, "65536", "0", "-1", "x", ""])
+def test_an_impossible_port_of_a_forking_watchdog_is_the_default(port):
+    made = plan(image("fprocess=cat"), deployment(env={"port": port}), Watchdog.CLASSIC)
+    assert made.port == 8080
+
+
 def test_max_inflight_refuses_instead_of_queueing():
     made = plan(image(*HTTP), deployment(env={"max_inflight": "3", "ready_path": "/ok"}))
     assert (made.settings.replica_inflight_max, made.settings.queue_max) == (3, 0)
