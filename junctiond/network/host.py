@@ -10,8 +10,17 @@ DNS_PORT = 53
 FALLBACK_DNS = ("1.1.1.1:53", "8.8.8.8:53")
 """Asked where the host names no resolver of its own."""
 
-ALWAYS_DENIED = ("127.0.0.0/8", "0.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4")
-"""Loopback, this-network, link-local (cloud metadata services live there) and multicast."""
+ALWAYS_DENIED = (
+    "127.0.0.0/8",
+    "0.0.0.0/8",
+    "169.254.0.0/16",
+    "224.0.0.0/4",
+    "100.64.0.0/10",
+    "192.0.0.0/24",
+    "168.63.129.16/32",
+)
+"""Loopback, this-network, link-local and multicast; then where clouds have metadata and control services beside
+link-local: shared address space (RFC 6598), protocol assignments (RFC 6890), and Azure's wire server."""
 
 
 async def addresses() -> list[str]:

@@ -131,3 +131,6 @@ def test_the_host_itself_is_out_of_reach():
     found = denied(["192.0.2.7/32", "::1/128"], "10.62.0.0/16", ("198.51.100.0/24",))
     assert {"127.0.0.0/8", "192.0.2.7/32", "10.62.0.0/16", "198.51.100.0/24"} <= set(found)
     assert "::1/128" not in found
+    clouds = ["168.63.129.16", "100.100.100.200", "192.0.0.192", "169.254.169.254"]
+    for address in map(ipaddress.ip_address, clouds):
+        assert any(address in ipaddress.ip_network(one) for one in found), address
