@@ -33,8 +33,8 @@ class Settings:
     """Sockets and keepers' state; gone after a reboot."""
     listen: str = "127.0.0.1:8080"
     """The public door (jnetd)."""
-    metrics_listen: str = ""
-    """Further address of the provider's metrics page, as faasd has on 8081; empty: none."""
+    metrics_listen: str = "127.0.0.1:8082"
+    """Further address of the provider's metrics page, where OpenFaaS has it; empty: none."""
     secrets_dir: Path = Path("/var/lib/faasd/secrets")
     """Holds basic-auth-user and basic-auth-password, where users of faasd look for them."""
     docker_config: Path = Path("/var/lib/faasd/.docker/config.json")
@@ -68,8 +68,9 @@ class Settings:
     queue_timeout_ms: int = 60_000
     body_bytes_max: int = 0
     """Longest request body; 0: no limit."""
-    ready_timeout_ms: int = 60_000
-    """How long a new replica may take until it accepts connections."""
+    ready_timeout_ms: int = 30_000
+    """How long a new replica may take until it accepts connections. Clearly less than the 60 s that faas-cli waits for
+    an answer: who deploys a function that never listens is to see its last log lines."""
     drain_timeout_ms: int = 60_000
     """How long a replica that leaves may finish its invocations."""
     grace_ms: int = 30_000

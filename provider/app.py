@@ -81,7 +81,8 @@ def _endpoint(host: HostApi, entry: routes.Entry, ending: asyncio.Event) -> Endp
     async def endpoint(request: Request) -> Response:
         note(request.scope, route=shown)
         try:
-            body, query = await _body(request), dict(request.query_params)
+            body = await _body(request) if entry.takes_body else b""
+            query = dict(request.query_params)
             return await entry.handler(Call(host, body, request.path_params, query, ending))
         except Refusal as refusal:
             note(request.scope, reason=refusal.reason)

@@ -13,6 +13,14 @@ class Entry(NamedTuple):
     path: str
     handler: Handler
 
+    @property
+    def takes_body(self) -> bool:
+        """Whether the body is read before the handler runs.
+
+        What needs no account is answered at once: whoever sends a body slowly would keep the connection.
+        """
+        return self.method not in ("GET", "HEAD")
+
 
 # `/async-function` is not among them: without a queue OpenFaaS does not register it either, so it is a 404.
 TABLE: Final = (

@@ -30,7 +30,8 @@ class Settings:
         host_socket: Unix socket of the host API.
         listen: `unix:PATH` or `tcp:HOST:PORT`.
         secrets_dir: folder of the two credential files; made where absent.
-        metrics: `HOST:PORT` of the metrics listener; None for none.
+        metrics: `HOST:PORT` of the metrics listener; None for none. Where it is taken, the provider
+            serves without it.
     """
 
     host_socket: Path
@@ -43,7 +44,7 @@ async def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT.
 
     Raises:
-        listener.ListenError: an address is malformed or taken.
+        listener.ListenError: the API's address is malformed or taken.
         credentials.CredentialsError: the account cannot be read or made.
     """
     stopped = asyncio.Event()
@@ -68,6 +69,7 @@ async def running(settings: Settings) -> AsyncIterator[list[str]]:
         if settings.metrics is not None:
             doors.append((f"tcp:{settings.metrics}", exporter.build(host, measures)))
         sockets = _bind([address for address, _ in doors])
+        doors = doors[: len(sockets)]
         servers = [_Server(_config(application)) for _, application in doors]
         addresses = [listener.shown(bound) for bound in sockets]
         async with asyncio.TaskGroup() as group:
@@ -141,7 +143,15 @@ def _config(application: ASGIApp) -> uvicorn.Config:
 
 
 def _bind(addresses: list[str]) -> list[socket.socket]:
-    with contextlib.ExitStack() as bound:
-        sockets = [bound.enter_context(listener.bind(address)) for address in addresses]
-        bound.pop_all()
+    """The API's socket, and the one for metrics where its address is free: the API goes on without it."""
+    api, *further = addresses
+    sockets = [listener.bind(api)]
+    try:
+        sockets += [listener.bind(address) for address in further]
+    except listener.ListenError as error:
+        logger.warning(
+            "no metrics page: %s; end what has that address, or name another one (metrics_listen of "
+            "junctiond, --metrics of the provider) and start it again",
+            error,
+        )
     return sockets

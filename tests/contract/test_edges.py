@@ -42,6 +42,30 @@ def test_a_secret_of_one_mebibyte_sent_twice_as_faas_cli_does(shared_gateway: Ga
 
 
 @pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/healthz", 200),
+        ("HEAD", "/healthz", 200),
+        ("GET", "/", 301),
+        ("POST", "/healthz", 405),
+        ("POST", "/nosuch", 404),
+        ("GET", "/system/functions", 401),
+        ("POST", "/system/functions", 401),
+        ("PUT", "/system/secrets", 401),
+        ("POST", "/system/nosuch", 401),
+    ],
+)
+def test_without_the_account_no_body_is_waited_for(
+    shared_gateway: Gateway, method: str, path: str, status: int
+) -> None:
+    parts = urlsplit(shared_gateway.url)
+    with socket.create_connection((parts.hostname, parts.port), timeout=10) as connection:
+        head = f"{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n1"
+        connection.sendall(head.encode())
+        assert connection.recv(12) == f"HTTP/1.1 {status}".encode()
+
+
+@pytest.mark.parametrize(
     ("path", "location"),
     [
         ("//system/functions", "/system/functions"),

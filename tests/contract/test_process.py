@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -80,6 +81,22 @@ def test_a_taken_address_is_told_in_one_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_a_taken_address_of_the_metrics_page_does_not_stop_the_api(tmp_path: Path) -> None:
+    path = tmp_path / "provider.sock"
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        metrics = f"127.0.0.1:{other.getsockname()[1]}"
+        with start(tmp_path, "--listen", f"unix:{path}", "--metrics", metrics) as process:
+            wait_for(path)
+            with httpx.Client(transport=httpx.HTTPTransport(uds=str(path))) as client:
+                assert client.get("http://provider/").status_code == 301
+            process.terminate()
+            said = process.communicate(timeout=PATIENCE_S)[1]
+    assert process.returncode == 0
+    warnings = [one for line in said.splitlines() if metrics in (one := json.loads(line))["event"]]
+    assert len(warnings) == 1
+    assert "metrics_listen" in warnings[0]["event"]
+
+
 def test_another_user_gets_nothing_even_through_an_open_socket(tmp_path: Path) -> None:
     path = Path(tempfile.mkdtemp(prefix="provider-")) / "provider.sock"
     path.parent.chmod(0o755)

@@ -22,6 +22,12 @@ def test_later_sources_win(tmp_path: Path):
     assert "root" not in repr(settings)
 
 
+def test_defaults_that_clients_rely_on():
+    settings = load()
+    assert settings.metrics_listen == "127.0.0.1:8082", "where OpenFaaS's Prometheus looks"
+    assert settings.ready_timeout_ms <= 30_000, "faas-cli gives up after 60 s"
+
+
 def test_the_file_may_be_named_by_the_environment(tmp_path: Path):
     file = tmp_path / "junctiond.toml"
     file.write_text("workers = 3\n")
