@@ -177,7 +177,7 @@ impl Operations {
 
     fn sandboxes(&self) -> Value {
         let rows = self.plane.ports.sandboxes().into_iter().map(|sandbox| {
-            let mut row = serde_json::to_value(&sandbox.counters).unwrap_or_else(|_| json!({}));
+            let mut row = serde_json::to_value(sandbox.counters).unwrap_or_else(|_| json!({}));
             row["sandbox"] = json!(sandbox.sandbox);
             row["address"] = json!(sandbox.address);
             row["listening"] = json!(sandbox.listening);
