@@ -74,7 +74,7 @@ def listen_state(settings: Settings) -> str:
 class _Check(msgspec.Struct):
     """One entry of `jsandbox check --json`."""
 
-    feature: str
+    name: str
     on: bool
     why: str = ""
     mend: str = ""
@@ -94,7 +94,7 @@ def sandbox_checks(binary: str) -> tuple[Feature, ...]:
         mend = "make build: the launcher is of another version or broken"
         return (Feature("sandbox launcher", False, True, f"jsandbox check: {error}", mend),)
     return tuple(
-        Feature(one.feature.replace("_", " "), one.on, one.required, one.why or "tried", one.mend)
+        Feature(one.name.replace("_", " "), one.on, one.required, one.why or "tried", one.mend)
         for one in checks
     )
 
