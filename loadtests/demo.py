@@ -217,7 +217,7 @@ def summary(results: Results) -> Table:
     """The table at the end."""
     table = Table(title=f"{FUNCTION}: AES-128-CTR of {BODY_BYTES} bytes", title_justify="left")
     table.add_column("the same program", no_wrap=True)
-    for column in ("latency p50", "latency p99", "cold start", f"at {EDGE} connections"):
+    for column in ("latency p50", "latency p99", "cold start", f"{EDGE} at once"):
         table.add_column(column, justify="right")
     for name, figures in results.items():
         table.add_row(
