@@ -14,6 +14,7 @@ use crate::conn::Conn;
 use crate::deadlines::{Deadline, Deadlines};
 use crate::down::{Down, Exchange, Phase};
 use crate::poll::Token;
+use crate::shed::Pace;
 use crate::slab::Key;
 use crate::worker::Worker;
 
@@ -179,6 +180,7 @@ impl Worker {
                 exchange: Exchange::new(),
                 deadlines,
                 timer: timers.add(token.pack()),
+                pace: Pace::new(io.now_ns),
                 dropped: 0,
                 goes_on: false,
             })

@@ -36,6 +36,11 @@ impl BufPool {
         self.lent_bytes > self.lent_bytes_max
     }
 
+    /// Whether there is still little room after some was made: less than an eighth.
+    pub fn is_scarce(&self) -> bool {
+        self.lent_bytes > self.lent_bytes_max - self.lent_bytes_max / 8
+    }
+
     fn get(&mut self) -> Vec<u8> {
         self.free
             .pop()
@@ -78,6 +83,11 @@ impl Buf {
     /// Bytes held, those already taken but kept for a second try among them.
     pub fn held(&self) -> usize {
         self.data.len()
+    }
+
+    /// Memory that the pool knows of, in bytes.
+    pub fn memory(&self) -> usize {
+        self.counted
     }
 
     /// Tells the pool how much memory this has now.

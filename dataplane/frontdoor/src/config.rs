@@ -57,7 +57,7 @@ pub struct Limits {
     /// Connections of one sandbox to the gateway; further ones are closed.
     pub connections_per_guest_max: usize,
     /// Memory of all buffers, in bytes. Above it no connection is taken in, no request waits, and heads of
-    /// more than 64 KiB are refused, until there is less.
+    /// more than 64 KiB are refused, until there is less; the slowest connections are cut off.
     pub memory_bytes_max: usize,
     /// Longest head of a message, in bytes.
     pub head_bytes_max: usize,
@@ -104,6 +104,8 @@ pub struct Timeouts {
     pub provider_body: Duration,
     /// Without the client taking a byte of a waiting response.
     pub write: Duration,
+    /// When all buffers are in use: a client that moved less than 16 KiB in this time is cut off.
+    pub slow: Duration,
     /// A finished request whose client has closed its sending side: it may still read, or be gone. TCP tells
     /// only when something is written, so the invocation is cancelled after this time.
     pub half_closed: Duration,
@@ -128,6 +130,7 @@ impl Default for Timeouts {
             body: seconds(60),
             provider_body: seconds(30),
             write: seconds(120),
+            slow: seconds(5),
             half_closed: seconds(5),
             linger: seconds(2),
             tunnel: seconds(3600),

@@ -56,6 +56,11 @@ pub struct Conn {
 }
 
 impl Conn {
+    /// Memory of both buffers, in bytes.
+    pub fn held(&self) -> usize {
+        self.received.memory() + self.unsent.memory()
+    }
+
     /// Takes over a stream and watches it; `readable` says whether a first read is likely to find something.
     pub fn new(fd: OwnedFd, token: Token, readable: bool, io: &Io) -> io::Result<Self> {
         io.poll.add_stream(&fd, token)?;

@@ -8,6 +8,7 @@ use jd_http::{BodyDecoder, Framing, HeadScan, Method, Version};
 use crate::buf::Buf;
 use crate::conn::Conn;
 use crate::deadlines::{Deadline, Deadlines};
+use crate::shed::Pace;
 use crate::slab::Key;
 use crate::table::{Function, Replica};
 use crate::timers::Slot;
@@ -159,6 +160,7 @@ pub struct Down {
     pub exchange: Exchange,
     pub deadlines: Deadlines,
     pub timer: Slot,
+    pub pace: Pace,
     /// Bytes dropped while discarding or lingering.
     pub dropped: usize,
     /// Is in the list of those that go on in the next round.

@@ -14,6 +14,7 @@ use crate::headers::{push_request, Onward, Reply};
 use crate::identity::CallIds;
 use crate::reply;
 use crate::route::{route, split_name, Route};
+use crate::shed::Pace;
 use crate::slab::Key;
 use crate::table::{Function, RouteTable};
 use crate::watchdog::{own_path, Own};
@@ -116,9 +117,11 @@ impl Worker {
             conn,
             exchange,
             peer,
+            pace,
             ..
         } = down;
         exchange.reset();
+        *pace = Pace::new(self.io.now_ns);
         exchange.started_ns = monotonic_ns();
         exchange.started_unix_ns = unix_ns();
         let mut space = jd_http::header_space();

@@ -34,6 +34,7 @@ mod queue;
 mod relay;
 mod reply;
 mod route;
+mod shed;
 mod slab;
 mod stats;
 mod steps;

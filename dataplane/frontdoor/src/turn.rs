@@ -33,6 +33,8 @@ impl Worker {
             self.go_on();
             self.run_ripe();
             self.fire_timers();
+            self.shed();
+            self.resume_listeners();
         }
         self.close_all();
         Ok(())
@@ -52,6 +54,7 @@ impl Worker {
             self.queues_again_ns,
             self.drains_until_ns(),
             self.listeners_again_ns(),
+            self.shed_again_ns(),
             self.stopping,
         ];
         next.into_iter()
@@ -128,6 +131,15 @@ impl Worker {
 
     /// Steps a connection until it waits.
     pub fn drive(&mut self, key: Key) {
+        let before = self.io.moved;
+        self.step(key);
+        let moved = self.io.moved.wrapping_sub(before);
+        if let Some(down) = self.downs.get_mut(key) {
+            down.pace.note(moved, self.io.now_ns);
+        }
+    }
+
+    fn step(&mut self, key: Key) {
         for _ in 0..STEPS_MAX {
             let Some(down) = self.downs.get(key) else {
                 return;
@@ -196,7 +208,6 @@ impl Worker {
             self.drains_ripe = false;
             self.check_drains();
         }
-        self.resume_listeners();
     }
 
     fn fire_timers(&mut self) {

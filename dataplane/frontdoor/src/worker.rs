@@ -87,6 +87,8 @@ pub struct Worker {
     pub drains: Vec<DrainWait>,
     pub drains_ripe: bool,
     pub ids: CallIds,
+    /// Not before then is looked for connections to cut off.
+    pub shed_again_ns: u64,
     /// When the worker ends, finished or not.
     pub stopping: Option<u64>,
 }
@@ -130,6 +132,7 @@ impl Worker {
             drains: Vec::new(),
             drains_ripe: false,
             ids: CallIds::new(),
+            shed_again_ns: 0,
             stopping: None,
         };
         for listener in listeners {
