@@ -49,15 +49,19 @@ fn guests_cannot_take_the_operators_share() {
     });
     let provider = world.serve_provider(answering(|_| ok("")));
     let accepted = || provider.accepted.load(std::sync::atomic::Ordering::SeqCst);
-    let (first, second) = (Guest::new(&world, 2), Guest::new(&world, 3));
+    let refused = |number, why| {
+        let guest = Guest::new(&world, number);
+        guest.send(WHOLE);
+        assert_eq!(guest.status(), "503", "{why} is used up");
+    };
+    let first = Guest::new(&world, 2);
     first.send(SLOW);
+    eventually("it has its place", || accepted() == 1);
+    refused(2, "its share");
+    let second = Guest::new(&world, 3);
     second.send(SLOW);
     eventually("both have their place", || accepted() == 2);
-    for (number, why) in [(2, "its share"), (4, "the share of all")] {
-        let refused = Guest::new(&world, number);
-        refused.send(WHOLE);
-        assert_eq!(refused.status(), "503", "{why} is used up");
-    }
+    refused(4, "the share of all");
     assert_eq!(world.get("/system/functions").status, 200);
     first.send(b"2");
     assert_eq!(first.status(), "200");
