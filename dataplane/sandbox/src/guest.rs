@@ -1,8 +1,8 @@
 //! Process 1 of the sandbox: builds it as real root, gives that up, starts the program, reaps, ends with it.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
-use std::time::Duration;
 
 use rustix::event::{poll, PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
@@ -13,7 +13,7 @@ use rustix::thread::{
     set_thread_res_uid, Gid, LinkNameSpaceType, Uid,
 };
 
-use crate::cgroup::Hierarchy;
+use crate::cgroup::{Hierarchy, OURSELVES};
 use crate::launch_error::{LaunchError, Step};
 use crate::payload::{self, Payload};
 use crate::spec::Spec;
@@ -21,8 +21,9 @@ use crate::sys::clone::{exit_now, fork_into, Side};
 use crate::sys::{interface, signals};
 use crate::{privilege, procfs, report, rootfs};
 
-/// Longest wait for the keeper to put us into the control group, in milliseconds.
-const GO_TIMEOUT: Duration = Duration::from_secs(30);
+/// Functions die before daemons when the host itself runs out of memory. Written with privilege it is also the lowest
+/// value that the guest can set (`proc_pid_oom_score_adj(5)`).
+const OOM_SCORE_ADJ: &str = "500";
 
 /// What the keeper hands to process 1.
 #[derive(Debug)]
@@ -31,7 +32,7 @@ pub struct Handover<'a> {
     pub spec: &'a Spec,
     /// Namespace that maps the sandbox's ids; process 1 moves into it at the end.
     pub user_namespace: OwnedFd,
-    /// Facts go out here; one byte comes in when the control group is set.
+    /// Facts go out here.
     pub reports: OwnedFd,
     /// How the program ended goes out here.
     pub ending: OwnedFd,
@@ -41,6 +42,8 @@ pub struct Handover<'a> {
     pub stderr: OwnedFd,
     /// Control groups that the guest may see.
     pub cgroups: Vec<Hierarchy>,
+    /// Files by which process 1 joins its control groups of version 1.
+    pub doors: Vec<File>,
 }
 
 /// How the program ended, as it crosses from process 1 to the keeper.
@@ -77,8 +80,8 @@ impl Ending {
 }
 
 /// The life of process 1. Never returns.
-pub fn run(handover: Handover<'_>) -> ! {
-    let payload = match build(&handover) {
+pub fn run(mut handover: Handover<'_>) -> ! {
+    let payload = match build(&mut handover) {
         Ok(payload) => payload,
         Err(error) => {
             let _ = report::failure(&handover.reports, &error.to_string());
@@ -109,9 +112,12 @@ pub fn run(handover: Handover<'_>) -> ! {
     }
 }
 
-fn build(handover: &Handover<'_>) -> Result<Payload, LaunchError> {
+fn build(handover: &mut Handover<'_>) -> Result<Payload, LaunchError> {
     let spec = handover.spec;
     die_with_keeper(&handover.reports)?;
+    // First of all, so that everything built from here on is charged to the sandbox.
+    join_groups(handover.doors.drain(..))?;
+    prefer_for_oom()?;
     signals::reset_signals();
     signals::forbid_dumping().step(|| "clearing the dumpable flag")?;
     rustix::process::umask(rustix::fs::Mode::empty());
@@ -135,7 +141,6 @@ fn build(handover: &Handover<'_>) -> Result<Payload, LaunchError> {
     ] {
         limit(resource, most, &handover.reports)?;
     }
-    wait_for_go(&handover.reports)?;
     privilege::new_cgroup_namespace().step(|| "entering a cgroup namespace")?;
     procfs::mount_cgroups(&handover.cgroups, spec.uid_base)?;
     leave_host_users(&handover.user_namespace)?;
@@ -181,21 +186,20 @@ fn die_with_keeper(reports: &OwnedFd) -> Result<(), LaunchError> {
     Ok(())
 }
 
-fn wait_for_go(reports: &OwnedFd) -> Result<(), LaunchError> {
-    let mut watched = [PollFd::new(reports, PollFlags::IN)];
-    let timeout =
-        Timespec::try_from(GO_TIMEOUT).map_err(|e| LaunchError::new("timeout", e.to_string()))?;
-    let ready = poll(&mut watched, Some(&timeout)).step(|| "waiting for the control group")?;
-    let mut byte = [0_u8; 1];
-    if ready == 0
-        || rustix::io::read(reports, &mut byte).step(|| "waiting for the control group")? == 0
-    {
-        return Err(LaunchError::new(
-            "waiting for the control group",
-            "the keeper gave up",
-        ));
+fn join_groups(doors: impl Iterator<Item = File>) -> Result<(), LaunchError> {
+    for mut door in doors {
+        door.write_all(OURSELVES)
+            .step(|| "joining the control group")?;
     }
     Ok(())
+}
+
+fn prefer_for_oom() -> Result<(), LaunchError> {
+    match std::fs::write("/proc/self/oom_score_adj", OOM_SCORE_ADJ) {
+        // Ours is higher already and this root may not lower it (no CAP_SYS_RESOURCE): as good.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        done => done.step(|| "setting oom_score_adj"),
+    }
 }
 
 /// From here on this process has no power over anything of the host: all other namespaces belong to the host's user

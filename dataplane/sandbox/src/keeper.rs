@@ -254,8 +254,6 @@ impl Keeper {
                     self.executed();
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                // It ended without reading our "go"; its last report is still to be read.
-                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {}
                 Err(error) => {
                     self.reports = None;
                     self.state.error = Some(format!("building: {error}"));

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::OFlags;
 use rustix::net::{socketpair, AddressFamily, SocketFlags, SocketType};
@@ -13,7 +13,7 @@ use crate::cgroup::Group;
 use crate::guest::{self, Handover};
 use crate::launch_error::{LaunchError, Step};
 use crate::spec::Spec;
-use crate::sys::clone::{fork_into, Side};
+use crate::sys::clone::{fork_into, fork_into_cgroup, Side};
 use crate::{privilege, user_namespace};
 
 pub(crate) const NAMESPACES: libc::c_int = libc::CLONE_NEWNS
@@ -21,10 +21,6 @@ pub(crate) const NAMESPACES: libc::c_int = libc::CLONE_NEWNS
     | libc::CLONE_NEWIPC
     | libc::CLONE_NEWUTS
     | libc::CLONE_NEWNET;
-
-/// Functions die before daemons when the host itself runs out of memory. Written with privilege it is also the lowest
-/// value that the guest can set (`proc_pid_oom_score_adj(5)`).
-const OOM_SCORE_ADJ: &str = "500";
 
 /// The keeper's ends of everything that leads inside, all non-blocking.
 #[derive(Debug)]
@@ -81,14 +77,6 @@ fn ends() -> io::Result<(Ends, Ends)> {
     Ok((outer, inner))
 }
 
-fn prefer_for_oom(file: &str) -> Result<(), LaunchError> {
-    match std::fs::write(file, OOM_SCORE_ADJ) {
-        // Ours is higher already and this root may not lower it (no CAP_SYS_RESOURCE): as good.
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
-        done => done.step(|| "setting oom_score_adj"),
-    }
-}
-
 /// Starts process 1 in new namespaces and in its control group. The caller moves into the socket namespace: the
 /// keeper needs no network of its own, and being there it keeps the namespace alive.
 ///
@@ -98,7 +86,8 @@ pub fn launch(spec: &Spec, group: &Group) -> Result<Launched, LaunchError> {
     let users =
         user_namespace::create(spec.uid_base).step(|| "user namespace (see jsandbox check)")?;
     let (outer, inner) = ends().step(|| "pipes")?;
-    match fork_into(u64::from(NAMESPACES.unsigned_abs())).step(|| "clone3 with new namespaces")? {
+    let doors = group.doors().step(|| "control group")?;
+    match fork(group)? {
         Side::Child => {
             drop(outer);
             guest::run(Handover {
@@ -109,12 +98,13 @@ pub fn launch(spec: &Spec, group: &Group) -> Result<Launched, LaunchError> {
                 stdout: inner.stdout,
                 stderr: inner.stderr,
                 cgroups: group.visible(),
+                doors,
             })
         }
         Side::Parent { pid, pidfd } => {
             // Only the inside keeps the inner ends, so that their last close is seen here.
-            drop(inner);
-            match admit(pid, group, &outer.reports).and_then(|()| socket_namespace()) {
+            drop((inner, doors));
+            match socket_namespace() {
                 Ok(socket_namespace) => Ok(Launched {
                     pid,
                     pidfd,
@@ -131,15 +121,14 @@ pub fn launch(spec: &Spec, group: &Group) -> Result<Launched, LaunchError> {
     }
 }
 
-/// Puts process 1 into its control group and lets it go on.
-fn admit(pid: i32, group: &Group, reports: &OwnedFd) -> Result<(), LaunchError> {
-    group.add(pid).step(|| "joining the control group")?;
-    prefer_for_oom(&format!("/proc/{pid}/oom_score_adj"))?;
-    match rustix::io::write(reports, b"g") {
-        // It has ended already; why it did stands in its report, which is read next.
-        Ok(_) | Err(rustix::io::Errno::PIPE) => Ok(()),
-        Err(error) => Err(error).step(|| "starting process 1"),
-    }
+/// Process 1 is born into its version 2 group; those of version 1 it joins by itself.
+fn fork(group: &Group) -> Result<Side, LaunchError> {
+    let namespaces = u64::from(NAMESPACES.unsigned_abs());
+    let forked = match group.birthplace().step(|| "control group")? {
+        Some(folder) => fork_into_cgroup(namespaces, folder.as_fd()),
+        None => fork_into(namespaces),
+    };
+    forked.step(|| "clone3 with new namespaces")
 }
 
 /// Made while process 1 builds: nothing in there needs it, and it takes most of a millisecond.

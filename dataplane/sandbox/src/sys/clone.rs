@@ -2,9 +2,12 @@
 
 use std::io;
 use std::mem;
-use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use super::checked;
+
+/// `CLONE_INTO_CGROUP` of `linux/sched.h`; the C library's constant does not fit its own type.
+const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 
 /// Where the call returned.
 #[derive(Debug)]
@@ -27,12 +30,28 @@ pub enum Side {
 ///
 /// The caller must be single-threaded: the child has only this thread and must not meet another's locks.
 pub fn fork_into(flags: u64) -> io::Result<Side> {
+    fork_with(flags, None)
+}
+
+/// [`fork_into`] with the child born into a control group of version 2 (Linux 5.7).
+///
+/// # Errors
+/// As [`fork_into`]; also the control group's, such as `EBUSY` where it hands controllers down.
+pub fn fork_into_cgroup(flags: u64, cgroup: BorrowedFd<'_>) -> io::Result<Side> {
+    fork_with(flags, Some(cgroup))
+}
+
+fn fork_with(flags: u64, cgroup: Option<BorrowedFd<'_>>) -> io::Result<Side> {
     let mut pidfd: RawFd = -1;
     // SAFETY: all-zero is a valid clone_args (every field is an integer).
     let mut arguments: libc::clone_args = unsafe { mem::zeroed() };
     arguments.flags = flags | u64::from(libc::CLONE_PIDFD.unsigned_abs());
     arguments.exit_signal = u64::from(libc::SIGCHLD.unsigned_abs());
     arguments.pidfd = std::ptr::from_mut(&mut pidfd) as u64;
+    if let Some(cgroup) = cgroup {
+        arguments.flags |= CLONE_INTO_CGROUP;
+        arguments.cgroup = u64::from(cgroup.as_raw_fd().unsigned_abs());
+    }
     // SAFETY: without CLONE_VM and with stack 0 this is fork(): the child runs on a copy of the caller's
     // memory. The kernel reads the structure and writes pidfd, both of which outlive the call.
     let result = unsafe {
