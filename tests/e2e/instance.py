@@ -25,6 +25,14 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def _parent(process: psutil.Process) -> int:
+    """Its parent's pid; its own where it ended meanwhile, which no keeper's child has."""
+    try:
+        return int(process.ppid())
+    except psutil.NoSuchProcess:
+        return int(process.pid)
+
+
 @dataclass
 class Instance:
     """A running `junctiond up` with everything that belongs to it."""
@@ -129,7 +137,7 @@ class Instance:
         """The keepers of all sandboxes; process 1 of a sandbox has its keeper's command line, and a keeper above it."""
         every = self.processes("jsandbox")
         pids = {process.pid for process in every}
-        return [process for process in every if process.ppid() not in pids]
+        return [process for process in every if _parent(process) not in pids]
 
     def api(self) -> httpx.Client:
         """A client of the REST API with the right credentials."""
