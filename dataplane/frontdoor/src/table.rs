@@ -112,6 +112,11 @@ impl FunctionState {
         }
     }
 
+    /// When [`Self::may_want`] is true next.
+    pub fn may_want_at_ns(&self) -> u64 {
+        self.wanted_at_ns.load(Ordering::Relaxed) + WANTED_NS
+    }
+
     /// Whether it is time to tell that a replica is wanted; true for one caller only.
     pub fn may_want(&self, now_ns: u64) -> bool {
         let last = self.wanted_at_ns.load(Ordering::Relaxed);
@@ -223,6 +228,7 @@ mod tests {
         let state = FunctionState::new(1, 1);
         assert!(state.may_want(5));
         assert!(!state.may_want(6));
+        assert_eq!(state.may_want_at_ns(), 5 + WANTED_NS);
         assert!(state.may_want(5 + WANTED_NS));
     }
 }

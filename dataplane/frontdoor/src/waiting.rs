@@ -101,13 +101,16 @@ impl Worker {
             Why::Unreachable => UNREACHABLE_AGAIN_NS,
             Why::Nobody => NOBODY_AGAIN_NS,
         };
-        let at_ns = self.io.now_ns + again_ns;
-        self.queues_again_ns = Some(self.queues_again_ns.map_or(at_ns, |known| known.min(at_ns)));
+        let mut at_ns = self.io.now_ns + again_ns;
         if function.state.may_want(self.io.now_ns) {
             self.shared
                 .events
                 .wanted(&function.name, &function.namespace);
+        } else {
+            // The last one was for a replica that has come and gone; this request's own is still to be told.
+            at_ns = at_ns.min(function.state.may_want_at_ns());
         }
+        self.queues_again_ns = Some(self.queues_again_ns.map_or(at_ns, |known| known.min(at_ns)));
     }
 
     /// Takes a request out of its queue, if it is in one.

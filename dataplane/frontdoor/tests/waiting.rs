@@ -10,6 +10,9 @@ use jd_frontdoor::Timeouts;
 use jd_wire::control::FunctionSettings;
 use support::{answering, eventually, named, ok, World};
 
+/// `wanted` is told at most once in this time, per function.
+const WANTED_PAUSE: Duration = Duration::from_millis(100);
+
 fn queued(world: &World) -> u64 {
     world.front.stats().functions[0].queued
 }
@@ -37,8 +40,12 @@ fn a_request_wakes_its_function_and_is_served_when_it_is_there() {
         client.send("POST /function/f HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nhi")
     });
     eventually("all wait", || queued(&world) == 5);
-    assert_eq!(world.heard.wanted.lock().unwrap().len(), 1);
-    assert_eq!(world.heard.wanted.lock().unwrap()[0].0, "f.openfaas-fn");
+    {
+        let heard = world.heard.wanted.lock().unwrap();
+        assert_eq!(heard[0].0, "f.openfaas-fn");
+        let told_once = |pair: &[(String, Instant)]| pair[1].1 - pair[0].1 >= WANTED_PAUSE;
+        assert!(heard.windows(2).all(told_once));
+    }
     let _server = world.serve("a", answering(|request| ok(&request.body)));
     world.put("f", &["a"], FunctionSettings::default());
     for client in &mut clients {
@@ -58,6 +65,29 @@ fn wanted_is_told_again_while_a_request_waits() {
     });
     let heard = world.heard.wanted.lock().unwrap();
     assert!(heard[1].1 - heard[0].1 >= Duration::from_millis(100));
+}
+
+#[test]
+fn a_replica_that_came_and_went_is_wanted_again_soon() {
+    let world = World::new();
+    world.put("f", &[], FunctionSettings::default());
+    let mut first = world.connect();
+    first.send("GET /function/f HTTP/1.1\r\nHost: h\r\n\r\n");
+    eventually("it is told", || {
+        !world.heard.wanted.lock().unwrap().is_empty()
+    });
+    let _server = world.serve("a", answering(|request| ok(&request.body)));
+    world.put("f", &["a"], FunctionSettings::default());
+    assert_eq!(first.receive().unwrap().status, 200);
+    world.put("f", &[], FunctionSettings::default());
+    let mut second = world.connect();
+    second.send("GET /function/f HTTP/1.1\r\nHost: h\r\n\r\n");
+    eventually("it is told again", || {
+        world.heard.wanted.lock().unwrap().len() >= 2
+    });
+    let heard = world.heard.wanted.lock().unwrap();
+    // Not after the second in which a waiting request is looked at again anyway.
+    assert!(heard[1].1 - heard[0].1 < Duration::from_millis(900));
 }
 
 #[test]
