@@ -116,9 +116,7 @@ def launcher(folder: Path, script: str) -> str:
 
 
 def test_launcher_is_asked(tmp_path: Path) -> None:
-    said = (
-        '[{"name": "user_ns", "on": false, "why": "EPERM", "mend": "sysctl", "required": true}]'
-    )
+    said = '[{"name": "user_ns", "on": false, "why": "EPERM", "mend": "sysctl", "required": true}]'
     checks = machine.sandbox_checks(launcher(tmp_path, f"echo '{said}'; exit 1"))
     assert checks == (Feature("user ns", False, True, "EPERM", "sysctl"),)
     assert machine.sandbox_checks("") == ()
