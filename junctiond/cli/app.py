@@ -15,7 +15,16 @@ from junctiond.cli import check as checking
 from junctiond.cli import counters, logs, machine, processes, start, stop
 from junctiond.cli.demo import become_demo
 from junctiond.cli.features import judge, sufficient
-from junctiond.cli.session import CommandError, ask, err, explain, out, print_json, settings_of
+from junctiond.cli.session import (
+    CommandError,
+    ask,
+    err,
+    explain,
+    out,
+    print_json,
+    print_rows,
+    settings_of,
+)
 from junctiond.domain import HostStats, LogQuery
 from junctiond.errors import HostError
 from junctiond.settings import SettingsError
@@ -104,7 +113,7 @@ def ps(run_dir: RunDir = None, config: Config = None, json: Json = False) -> Non
     elif not functions and not sandboxes:
         out.print("no functions; deploy one: faas-cli deploy --name NAME --image IMAGE")
     else:
-        out.print(processes.table(functions, sandboxes, time.time_ns()))
+        print_rows(processes.table(functions, sandboxes, time.time_ns()))
 
 
 @app.command(name="logs")
@@ -169,7 +178,7 @@ def _show_stats(view: counters.View, *, as_json: bool) -> None:
     if as_json:
         print_json(counters.encode(view))
     else:
-        out.print(counters.render(view))
+        print_rows(counters.render(view))
 
 
 @app.command(

@@ -9,7 +9,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
 
-from rich.console import Console
+from rich.console import Console, RenderableType
+from rich.measure import Measurement
 
 from junctiond.api.client import HostClient
 from junctiond.errors import HostError, Reason
@@ -68,6 +69,21 @@ def explain(error: HostError, settings: Settings) -> CommandError:
         f"no junctiond answers on {socket}",
         "start it with `junctiond up`, or name its run directory with --run-dir",
     )
+
+
+WIDTH_MAX = 200
+"""Columns a table may take where the terminal has fewer."""
+
+
+def print_rows(rows: RenderableType) -> None:
+    """Prints tables as wide as their rows are. A narrow terminal wraps a line, which reads better than cells cut to three letters."""
+    narrow = out.width
+    natural = Measurement.get(out, out.options.update(max_width=WIDTH_MAX), rows).maximum
+    out.width = max(narrow, natural)
+    try:
+        out.print(rows)
+    finally:
+        out.width = narrow
 
 
 def print_json(encoded: bytes) -> None:
