@@ -31,12 +31,27 @@ pub fn conditional() -> Vec<(libc::c_long, Rule)> {
         (libc::SYS_io_uring_setup, errno(libc::ENOSYS)),
         (libc::SYS_io_uring_enter, errno(libc::ENOSYS)),
         (libc::SYS_io_uring_register, errno(libc::ENOSYS)),
+        // Its contexts count against one number for the whole host (fs.aio-max-nr) and lie in kernel memory;
+        // databases, its only users, fall back to threads.
+        (libc::SYS_io_setup, errno(libc::ENOSYS)),
+        (libc::SYS_io_destroy, errno(libc::ENOSYS)),
+        (libc::SYS_io_submit, errno(libc::ENOSYS)),
+        (libc::SYS_io_cancel, errno(libc::ENOSYS)),
+        (libc::SYS_io_getevents, errno(libc::ENOSYS)),
+        (SYS_IO_PGETEVENTS, errno(libc::ENOSYS)),
+        // They would flush every file system of the host; the guest's own root is in memory.
+        (libc::SYS_sync, errno(0)),
+        (libc::SYS_syncfs, errno(0)),
         // Libraries fall back to /proc.
         (SYS_STATMOUNT, errno(libc::ENOSYS)),
         (SYS_LISTMOUNT, errno(libc::ENOSYS)),
     ]
 }
 
+#[cfg(target_arch = "x86_64")]
+const SYS_IO_PGETEVENTS: libc::c_long = 333;
+#[cfg(target_arch = "aarch64")]
+const SYS_IO_PGETEVENTS: libc::c_long = 292;
 const SYS_CACHESTAT: libc::c_long = 451;
 const SYS_FCHMODAT2: libc::c_long = 452;
 const SYS_MAP_SHADOW_STACK: libc::c_long = 453;
@@ -91,11 +106,6 @@ pub const ALWAYS: &[libc::c_long] = &[
     libc::SYS_inotify_init1,
     libc::SYS_inotify_add_watch,
     libc::SYS_inotify_rm_watch,
-    libc::SYS_io_setup,
-    libc::SYS_io_destroy,
-    libc::SYS_io_getevents,
-    libc::SYS_io_submit,
-    libc::SYS_io_cancel,
     // Files.
     libc::SYS_openat,
     libc::SYS_openat2,
@@ -131,8 +141,6 @@ pub const ALWAYS: &[libc::c_long] = &[
     libc::SYS_flock,
     libc::SYS_fsync,
     libc::SYS_fdatasync,
-    libc::SYS_sync,
-    libc::SYS_syncfs,
     libc::SYS_sync_file_range,
     libc::SYS_utimensat,
     libc::SYS_name_to_handle_at,

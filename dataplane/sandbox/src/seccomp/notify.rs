@@ -25,9 +25,12 @@ const IPPROTO_TCP: u32 = libc::IPPROTO_TCP as u32;
 const TCP_REPAIR: u32 = 19;
 const TCP_ULP: u32 = libc::TCP_ULP as u32;
 
-/// Socket options whose state lives on the injected socket itself, for set and get: the kernel keeps them and
-/// the supervisor can read them back (`SO_REUSEADDR` decides about a bind).
-const NATIVE_OPTIONS: [u32; 6] = [
+/// Socket options whose state lives on the injected socket itself: the kernel keeps them and the supervisor can
+/// read them back (`SO_REUSEADDR` decides about a bind).
+const SET_NATIVELY: [u32; 2] = [libc::SO_REUSEADDR as u32, libc::SO_KEEPALIVE as u32];
+/// The timeouts too are only read natively: set at the wrong moment they would let a connect or accept that the
+/// supervisor makes on the guest's behalf block it for ever.
+const READ_NATIVELY: [u32; 6] = [
     libc::SO_REUSEADDR as u32,
     libc::SO_KEEPALIVE as u32,
     libc::SO_RCVTIMEO as u32,
@@ -61,10 +64,10 @@ pub fn rows() -> Vec<(libc::c_long, Rule)> {
         (libc::SYS_getsockname, NOTIFY),
         (libc::SYS_getpeername, NOTIFY),
         // setsockopt: TCP level succeeds without a notification (worth about 70 us per connection) but for TCP_ULP and
-        // TCP_REPAIR; options of NATIVE_OPTIONS are native; everything else is notified.
+        // TCP_REPAIR; options of SET_NATIVELY are native; everything else is notified.
         (libc::SYS_setsockopt, setsockopt()),
-        // getsockopt: NATIVE_OPTIONS are native; everything else is notified (SO_ERROR, SO_TYPE, SO_DOMAIN, TCP_INFO …).
-        (libc::SYS_getsockopt, native_options(NOTIFY)),
+        // getsockopt: READ_NATIVELY are native; everything else is notified (SO_ERROR, SO_TYPE, SO_DOMAIN, TCP_INFO …).
+        (libc::SYS_getsockopt, native_options(&READ_NATIVELY)),
         // sendto with a destination, recvfrom with a source buffer: UDP. Without one they are send and recv: native.
         (libc::SYS_sendto, pointer(4, &NOTIFY, ALLOW)),
         (libc::SYS_recvfrom, pointer(4, &NOTIFY, ALLOW)),
@@ -108,15 +111,20 @@ fn socket() -> Rule {
     unix_only(ALLOW, one_of(Word::Low(0), &INET, &inet, netlink))
 }
 
-fn native_options(otherwise: Rule) -> Rule {
-    let native = one_of(Word::Low(2), &NATIVE_OPTIONS, &ALLOW, otherwise.clone());
-    equals(Word::Low(1), SOL_SOCKET, native, otherwise)
+fn native_options(options: &[u32]) -> Rule {
+    let native = one_of(Word::Low(2), options, &ALLOW, NOTIFY);
+    equals(Word::Low(1), SOL_SOCKET, native, NOTIFY)
 }
 
 fn setsockopt() -> Rule {
     let repair = equals(Word::Low(2), TCP_REPAIR, errno(libc::EPERM), errno(0));
     let tcp = equals(Word::Low(2), TCP_ULP, errno(libc::ENOPROTOOPT), repair);
-    equals(Word::Low(1), IPPROTO_TCP, tcp, native_options(NOTIFY))
+    equals(
+        Word::Low(1),
+        IPPROTO_TCP,
+        tcp,
+        native_options(&SET_NATIVELY),
+    )
 }
 
 fn datagram() -> Rule {

@@ -292,6 +292,35 @@ fn socket_calls_that_the_supervisor_answers() {
 }
 
 #[test]
+fn timeouts_are_set_by_the_supervisor_only() {
+    let socket = unsigned(libc::SOL_SOCKET);
+    // Both spellings: 66 and 67 are SO_RCVTIMEO_NEW and SO_SNDTIMEO_NEW.
+    for option in [libc::SO_RCVTIMEO, libc::SO_SNDTIMEO, 66, 67] {
+        expect(libc::SYS_setsockopt, &[3, socket, unsigned(option)], NOTIFY);
+        // The kernel takes ints: what the upper half holds changes nothing.
+        let (level, option) = (socket | 1 << 32, unsigned(option) | 1 << 32);
+        expect(libc::SYS_setsockopt, &[3, level, option], NOTIFY);
+        expect(libc::SYS_getsockopt, &[3, socket, option], ALLOW);
+    }
+}
+
+#[test]
+fn calls_that_reach_what_the_whole_host_shares_do_nothing() {
+    for number in [
+        libc::SYS_io_setup,
+        libc::SYS_io_submit,
+        libc::SYS_io_getevents,
+        libc::SYS_io_cancel,
+        libc::SYS_io_destroy,
+    ] {
+        expect(number, &[1, POINTER], errno(libc::ENOSYS));
+    }
+    expect(libc::SYS_sync, &[], errno(0));
+    expect(libc::SYS_syncfs, &[3], errno(0));
+    expect(libc::SYS_fsync, &[3], ALLOW);
+}
+
+#[test]
 fn socket_options() {
     let (tcp, socket) = (unsigned(libc::IPPROTO_TCP), unsigned(libc::SOL_SOCKET));
     expect(
@@ -311,12 +340,7 @@ fn socket_options() {
         NOTIFY,
     );
     for number in [libc::SYS_setsockopt, libc::SYS_getsockopt] {
-        for option in [
-            libc::SO_REUSEADDR,
-            libc::SO_KEEPALIVE,
-            libc::SO_RCVTIMEO,
-            libc::SO_SNDTIMEO,
-        ] {
+        for option in [libc::SO_REUSEADDR, libc::SO_KEEPALIVE] {
             expect(number, &[3, socket, unsigned(option)], ALLOW);
             expect(
                 number,
