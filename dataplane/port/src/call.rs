@@ -47,17 +47,13 @@ pub(crate) enum Wait {
         listener: OwnedFd,
         deadline: Option<Instant>,
     },
-    /// Room in the backlog of a listener inside the sandbox.
-    Backlog {
-        socket: OwnedFd,
-        deadline: Option<Instant>,
-    },
     /// A connection that was begun without waiting, after a signal broke the wait.
     Pending {
         socket: OwnedFd,
         deadline: Option<Instant>,
     },
-    /// A connection out of the host.
+    /// A connection that the egress thread makes: out of the host, or to a listener of the same
+    /// sandbox whose backlog is full.
     Egress {
         socket: OwnedFd,
         cookie: u64,
@@ -79,7 +75,6 @@ impl Wait {
     pub fn deadline(&self) -> Option<Instant> {
         match self {
             Self::Accept { deadline, .. }
-            | Self::Backlog { deadline, .. }
             | Self::Pending { deadline, .. }
             | Self::Egress { deadline, .. }
             | Self::Receive { deadline, .. }

@@ -7,6 +7,7 @@
 
 mod budget;
 mod call;
+mod census;
 mod datagram;
 mod dial;
 mod egress;
@@ -21,6 +22,7 @@ mod platform;
 mod ports;
 mod registry;
 mod resolver;
+mod rooms;
 mod route;
 mod sandbox;
 mod shared;
@@ -29,6 +31,7 @@ mod stack;
 mod stash;
 mod stats;
 mod supervisor;
+mod sweeps;
 mod sys;
 mod watch;
 mod worker;

@@ -1,21 +1,27 @@
 //! What `/proc/net/unix` tells about a socket namespace: which sockets are alive, and the names of
 //! listeners that were there before this supervisor.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::os::unix::fs::FileExt;
+use std::sync::{MutexGuard, PoisonError};
+use std::time::Instant;
 
 use jd_wire::names::{Listener, Name};
 
-use crate::ports::{Binding, Ports};
+use crate::ports::Binding;
 use crate::shared::Shared;
+use crate::sweeps::Sweeps;
 
 /// Longest listing that is read.
 const LISTING_BYTES_MAX: usize = 16 << 20;
 
+/// A socket: its inode and its name.
+type Listed = (u64, Option<Vec<u8>>);
+
 impl Shared {
-    /// The sockets of the namespace, as inode and name.
-    fn sockets(&self) -> Vec<(u64, Option<Vec<u8>>)> {
-        let mut text = Vec::new();
+    /// The sockets of the namespace, as inode and name, and whether they were read in one piece.
+    fn sockets(&self) -> (Vec<Listed>, bool) {
+        let (mut text, mut pieces) = (Vec::new(), 0);
         let mut chunk = vec![0; 64 << 10];
         while text.len() < LISTING_BYTES_MAX {
             match self
@@ -25,23 +31,54 @@ impl Shared {
                 Ok(0) | Err(_) => break,
                 Ok(got) => text.extend_from_slice(&chunk[..got]),
             }
+            pieces += 1;
         }
-        text.split(|byte| *byte == b'\n')
-            .skip(1)
-            .filter_map(listed)
-            .collect()
+        let lines = text.split(|byte| *byte == b'\n').skip(1);
+        (lines.filter_map(listed).collect(), pieces < 2)
     }
 
-    /// Forgets the ports of sockets that are gone.
-    pub fn sweep(&self, ports: &mut Ports) {
-        let alive: HashSet<u64> = self.sockets().into_iter().map(|(inode, _)| inode).collect();
-        ports.remove_if(|binding| !alive.contains(&binding.inode));
+    /// Keeps of `bindings` those whose sockets are gone.
+    fn retain_gone(&self, bindings: &mut Vec<Binding>) -> bool {
+        let (sockets, whole) = self.sockets();
+        self.sweeps().spend(sockets.len());
+        let alive: HashSet<u64> = sockets.into_iter().map(|(inode, _)| inode).collect();
+        bindings.retain(|binding| !alive.contains(&binding.inode));
+        whole
+    }
+
+    fn sweeps(&self) -> MutexGuard<'_, Sweeps> {
+        self.sweeps.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Forgets the ports of sockets that are gone, unless that was done too much lately.
+    ///
+    /// The listing is as long as the guest likes, so no lock is held while it is read: every dial of
+    /// the platform takes that lock.
+    pub fn sweep(&self) {
+        if !self.sweeps().may(Instant::now()) {
+            return;
+        }
+        let mut gone = self.tcp().all();
+        // Sockets may have moved between two pieces of a longer listing, past the reader.
+        if !self.retain_gone(&mut gone) && !gone.is_empty() {
+            self.retain_gone(&mut gone);
+        }
+        if !gone.is_empty() {
+            let gone: HashMap<u64, Binding> = gone
+                .into_iter()
+                .map(|binding| (binding.inode, binding))
+                .collect();
+            // One that changed meanwhile is alive.
+            self.tcp()
+                .remove_if(|binding| gone.get(&binding.inode) == Some(binding));
+        }
     }
 
     /// Finds the listeners of a guest that ran before this supervisor did.
     pub(crate) fn rediscover(&self) {
+        let sockets = self.sockets().0;
         let mut ports = self.tcp();
-        for (inode, name) in self.sockets() {
+        for (inode, name) in sockets {
             let Some(Name::Listener(listener)) = name.and_then(|name| Name::parse(&name)) else {
                 continue;
             };
@@ -72,14 +109,13 @@ impl Shared {
 
     /// Ports that a guest listens on at this moment.
     pub fn listening(&self) -> Vec<u16> {
-        let mut ports = self.tcp();
-        self.sweep(&mut ports);
-        ports.listening()
+        self.sweep();
+        self.tcp().listening()
     }
 }
 
 /// One line of `/proc/net/unix`: the inode and the abstract name, whose zero bytes show as `@`.
-fn listed(line: &[u8]) -> Option<(u64, Option<Vec<u8>>)> {
+fn listed(line: &[u8]) -> Option<Listed> {
     let text = std::str::from_utf8(line).ok()?;
     let mut columns = text.split_ascii_whitespace().skip(6);
     let inode = columns.next()?.parse().ok()?;

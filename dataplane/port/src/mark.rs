@@ -30,6 +30,8 @@ pub struct Mark {
     pub v6_only: bool,
     /// `SO_REUSEPORT`.
     pub reuse_port: bool,
+    /// The guest set a timeout of its own once.
+    pub timed: bool,
     /// Port and place of a bind.
     pub bound: Option<(u16, Place)>,
 }
@@ -41,6 +43,7 @@ const V6_ONLY: u32 = 1 << 18;
 const REUSE_PORT: u32 = 1 << 19;
 const BOUND: u32 = 1 << 20;
 const PLACE_SHIFT: u32 = 21;
+const TIMED: u32 = 1 << 23;
 
 impl Place {
     /// The place of `ip` for a socket of that family in a sandbox of address `own`.
@@ -92,6 +95,7 @@ impl Mark {
             | flag(self.datagram, DATAGRAM)
             | flag(self.v6_only, V6_ONLY)
             | flag(self.reuse_port, REUSE_PORT)
+            | flag(self.timed, TIMED)
             | bound
     }
 
@@ -114,6 +118,7 @@ impl Mark {
             datagram: has(DATAGRAM),
             v6_only: has(V6_ONLY),
             reuse_port: has(REUSE_PORT),
+            timed: has(TIMED),
             bound: has(BOUND).then_some((port, place)),
         })
     }
@@ -126,11 +131,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn marks_survive(flags in any::<[bool; 5]>(), port in any::<u16>(), place in 0_usize..4) {
+        fn marks_survive(flags in any::<[bool; 6]>(), port in any::<u16>(), place in 0_usize..4) {
             let place = [Place::Any, Place::Loopback, Place::Own, Place::Other][place];
-            let [v6, datagram, v6_only, reuse_port, bound] = flags;
+            let [v6, datagram, v6_only, reuse_port, timed, bound] = flags;
             let bound = bound.then_some((port, place));
-            let mark = Mark { v6, datagram, v6_only, reuse_port, bound };
+            let mark = Mark { v6, datagram, v6_only, reuse_port, timed, bound };
             prop_assert_eq!(Mark::decode(mark.encode()), Some(mark));
         }
     }

@@ -173,6 +173,12 @@ impl Ports {
         Some(binding)
     }
 
+    /// Every binding.
+    #[must_use]
+    pub fn all(&self) -> Vec<Binding> {
+        self.by_port.values().flatten().cloned().collect()
+    }
+
     /// Forgets every binding that `gone` tells.
     pub fn remove_if(&mut self, mut gone: impl FnMut(&Binding) -> bool) {
         for bindings in self.by_port.values_mut() {

@@ -9,6 +9,7 @@ use arc_swap::ArcSwap;
 use rustix::io::Errno;
 
 use crate::call::{Notification, Outcome, Reply, Wait};
+use crate::census::Census;
 use crate::datagram::Datagram;
 use crate::egress::Egress;
 use crate::host::{Event, Host};
@@ -53,6 +54,10 @@ pub(crate) struct Sandbox {
     pub next_number: u32,
     /// The way to this sandbox's own worker.
     pub inbox: Arc<Inbox>,
+    /// Time that the worker slept in calls on this sandbox's sockets; charged with the next.
+    pub slept: Duration,
+    /// Room for further sockets.
+    pub census: Census,
     callers: HashMap<u32, Arc<OwnedFd>>,
 }
 
@@ -121,6 +126,8 @@ impl Sandbox {
             datagram_number: 0,
             next_number: 0,
             inbox,
+            slept: Duration::ZERO,
+            census: Census::default(),
             callers: HashMap::new(),
         }
     }
@@ -154,6 +161,16 @@ impl Sandbox {
             gateway,
             nameserver,
         }
+    }
+
+    /// Makes a call that may have to sleep a moment, and notes for how long if it got nothing by it.
+    pub fn sleeping<T>(&mut self, call: impl FnOnce() -> Result<T, Errno>) -> Result<T, Errno> {
+        let started = Instant::now();
+        let result = call();
+        if matches!(result, Err(Errno::AGAIN)) {
+            self.slept += started.elapsed();
+        }
+        result
     }
 
     /// Brings the worker into the socket namespace, where it may make sockets.
@@ -193,6 +210,11 @@ impl Sandbox {
     /// Tells what descriptor `fd` of the caller is. The copy decides, never its number or name.
     pub fn identify(&mut self, call: &Notification, fd: i32) -> Result<Descriptor, Errno> {
         let copy = self.copy(call, fd)?;
+        self.classify(copy)
+    }
+
+    /// Tells what a copy of a descriptor is.
+    pub fn classify(&self, copy: OwnedFd) -> Result<Descriptor, Errno> {
         let domain = socket::int_option(copy.as_fd(), libc::SO_DOMAIN)?;
         if domain != libc::AF_UNIX
             || socket::netns_cookie(copy.as_fd())? != self.shared.netns_cookie
@@ -247,7 +269,7 @@ impl Sandbox {
     /// Handles a call. Every one of the filter has its handler here.
     pub fn handle(&mut self, world: &World, call: &Notification) -> Reply {
         match call.number() {
-            libc::SYS_socket => self.on_socket(call),
+            libc::SYS_socket => self.on_socket(world, call),
             libc::SYS_bind => self.on_bind(call),
             libc::SYS_listen => self.on_listen(world, call),
             libc::SYS_connect => self.on_connect(world, call),
@@ -271,7 +293,6 @@ impl Sandbox {
             Wait::Accept { listener, deadline } => {
                 self.accept_from(call, Subject::resume(listener)?, deadline)
             }
-            Wait::Backlog { socket, deadline } => self.connect_again(world, call, socket, deadline),
             Wait::Receive { socket, deadline } | Wait::Send { socket, deadline } => {
                 self.message(world, call, socket, deadline)
             }

@@ -6,6 +6,7 @@ use std::net::Ipv4Addr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use jd_wire::names::Name;
 use rustix::io::Errno;
@@ -13,13 +14,38 @@ use rustix::io::Errno;
 use crate::netns;
 use crate::pending::Pending;
 use crate::ports::Ports;
+use crate::rooms::Rooms;
 use crate::stats::Tally;
+use crate::sweeps::Sweeps;
 use crate::sys::socket;
 
 /// Bytes a socket may hold unsent before `EAGAIN`; the kernel caps it at `wmem_max`.
 pub(crate) const SEND_BUFFER_BYTES: i32 = 1 << 20;
 /// Bytes of one sandbox that wait for the egress thread; more is dropped, as UDP may.
 const QUEUED_BYTES_MAX: usize = 1 << 20;
+/// What a piece of work counts beside its bytes, so that empty datagrams are bounded too.
+const QUEUED_OVERHEAD_BYTES: usize = 512;
+
+/// What waits for the egress thread.
+#[derive(Default)]
+struct Queued(AtomicUsize);
+
+impl Queued {
+    fn take(&self, bytes: usize) -> bool {
+        let cost = bytes + QUEUED_OVERHEAD_BYTES;
+        let before = self.0.fetch_add(cost, Ordering::Relaxed);
+        let fits = before + cost <= QUEUED_BYTES_MAX;
+        if !fits {
+            self.give_back(bytes);
+        }
+        fits
+    }
+
+    fn give_back(&self, bytes: usize) {
+        self.0
+            .fetch_sub(bytes + QUEUED_OVERHEAD_BYTES, Ordering::Relaxed);
+    }
+}
 
 /// The shared half of a sandbox.
 pub(crate) struct Shared {
@@ -35,10 +61,14 @@ pub(crate) struct Shared {
     pub hub_name: Vec<u8>,
     pub tally: Tally,
     pub pending: Pending,
-    queued: AtomicUsize,
+    pub rooms: Rooms,
+    queued: Queued,
     pub(crate) home: Arc<OwnedFd>,
     tcp: Mutex<Ports>,
     pub(crate) listing: File,
+    pub(crate) sweeps: Mutex<Sweeps>,
+    /// Tells how many sockets the namespace has.
+    pub(crate) census: File,
     pub(crate) spares: Mutex<Vec<OwnedFd>>,
     pub(crate) next_port: AtomicU16,
 }
@@ -69,12 +99,13 @@ impl Shared {
         rustix::rand::getrandom(&mut seed, rustix::rand::GetRandomFlags::empty())?;
         let nonce = u64::from_ne_bytes(*seed.first_chunk().unwrap_or(&[0; 8]));
         let hub_name = Name::Hub { nonce }.to_bytes();
-        let (hub, listing) = netns::visit(netns.as_fd(), &home, || {
+        let (hub, listing, census) = netns::visit(netns.as_fd(), &home, || {
             let hub = stream(libc::SOCK_NONBLOCK)?;
             socket::bind(hub.as_fd(), &hub_name)?;
             rustix::net::listen(&hub, 256)?;
             let listing = File::open("/proc/thread-self/net/unix").map_err(|_| Errno::NOENT)?;
-            Ok((hub, listing))
+            let census = File::open("/proc/thread-self/net/sockstat").map_err(|_| Errno::NOENT)?;
+            Ok((hub, listing, census))
         })?;
         let netns_cookie = socket::netns_cookie(hub.as_fd())?;
         let Identity {
@@ -96,10 +127,13 @@ impl Shared {
             hub_name,
             tally: Tally::default(),
             pending: Pending::default(),
-            queued: AtomicUsize::new(0),
+            rooms: Rooms::default(),
+            queued: Queued::default(),
             home,
             tcp: Mutex::default(),
             listing,
+            sweeps: Mutex::new(Sweeps::new(Instant::now())),
+            census,
             spares: Mutex::default(),
             next_port: AtomicU16::new(u16::from_ne_bytes([seed[8], seed[9]])),
         };
@@ -120,17 +154,12 @@ impl Shared {
 
     /// Makes room for `bytes` towards the egress thread; false: it is taken.
     pub fn queue(&self, bytes: usize) -> bool {
-        let before = self.queued.fetch_add(bytes, Ordering::Relaxed);
-        if before + bytes > QUEUED_BYTES_MAX {
-            self.unqueue(bytes);
-            return false;
-        }
-        true
+        self.queued.take(bytes)
     }
 
     /// Gives that room back.
     pub fn unqueue(&self, bytes: usize) {
-        self.queued.fetch_sub(bytes, Ordering::Relaxed);
+        self.queued.give_back(bytes);
     }
 
     /// The name by which the guest knows itself: the first label of the sandbox's.
@@ -143,5 +172,22 @@ impl Shared {
         let end = socket::accept(self.hub.as_fd(), libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC)?;
         let name = socket::peer_name(end.as_fd()).ok().flatten();
         Ok((end, name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn empty_datagrams_take_room_too() {
+        let queued = Queued::default();
+        let taken = (0..100_000).take_while(|_| queued.take(0)).count();
+        assert_eq!(taken, QUEUED_BYTES_MAX / QUEUED_OVERHEAD_BYTES);
+        for _ in 0..taken {
+            queued.give_back(0);
+        }
+        assert_eq!(queued.0.load(Ordering::Relaxed), 0);
+        assert!(queued.take(QUEUED_BYTES_MAX - QUEUED_OVERHEAD_BYTES) && !queued.take(0));
     }
 }

@@ -66,6 +66,11 @@ impl Sandbox {
         Ok(())
     }
 
+    /// Whether one waits for an accept of this listener.
+    pub(crate) fn has_stashed(&self, listener: &Subject) -> Result<bool, Errno> {
+        Ok(!self.stash.kept.is_empty() && self.stash.kept.contains_key(&listener.cookie()?))
+    }
+
     /// The connection that waits longest for an accept of this listener.
     pub(crate) fn unstash(&mut self, listener: &Subject) -> Result<Option<OwnedFd>, Errno> {
         if self.stash.kept.is_empty() {

@@ -115,8 +115,14 @@ fn options_are_native_short_cut_or_notified() {
         |level: c_int, name: c_int| verdict(libc::SYS_setsockopt, &[3, level as u64, name as u64]);
     let get =
         |level: c_int, name: c_int| verdict(libc::SYS_getsockopt, &[3, level as u64, name as u64]);
-    for &name in NATIVE_OPTIONS {
+    for &name in SET_NATIVELY {
         assert_eq!(set(libc::SOL_SOCKET, name), ALLOW);
+    }
+    for &name in READ_NATIVELY {
+        assert_eq!(get(libc::SOL_SOCKET, name), ALLOW);
+    }
+    for name in [libc::SO_RCVTIMEO, libc::SO_SNDTIMEO, 66, 67] {
+        assert_eq!(set(libc::SOL_SOCKET, name), NOTIFY);
     }
     for &name in SHORT_CUT_TCP_OPTIONS {
         assert_eq!(set(libc::IPPROTO_TCP, name), error(0));

@@ -1,41 +1,30 @@
 //! Connections in the making.
 
 use std::collections::HashMap;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::event::epoll::EventFlags;
 use rustix::io::Errno;
 
+use super::connect::Connect;
+use super::inside::{Key, Lines, AT_ONCE};
 use super::quota::{CONNECTING_MAX, CONNECTIONS_MAX};
 use super::reactor::{Reactor, Token};
 use super::relay::Relays;
+use super::turns::Turns;
 use super::{Goal, Waiter};
-use crate::inbox::Command;
-use crate::pending::unstuff;
 use crate::shared::Shared;
 use crate::stack::Stack;
 
 /// As long as Linux tries by default (`tcp_syn_retries` 6).
 const PATIENCE: Duration = Duration::from_secs(127);
-/// Distance of two tries at a full backlog inside the sandbox.
-const RETRY: Duration = Duration::from_millis(5);
-
-struct Connect {
-    sandbox: Arc<Shared>,
-    cookie: u64,
-    goal: Goal,
-    waiter: Waiter,
-    /// The socket that connects; `None` while a full backlog is retried.
-    socket: Option<OwnedFd>,
-    since: Instant,
-}
 
 /// All of them, by a number of their own.
 pub(crate) struct Connects {
     stack: Arc<dyn Stack>,
     by_id: HashMap<u64, Connect>,
+    lines: Lines,
     next_id: u64,
 }
 
@@ -44,6 +33,7 @@ impl Connects {
         Self {
             stack,
             by_id: HashMap::new(),
+            lines: Lines::default(),
             next_id: 1,
         }
     }
@@ -73,22 +63,29 @@ impl Connects {
         };
         if making >= CONNECTING_MAX || open + making >= CONNECTIONS_MAX {
             connect.sandbox.tally.denied.add();
-            return fail(connect, Errno::ADDRNOTAVAIL);
+            return connect.fail(Errno::ADDRNOTAVAIL);
         }
         let id = self.next_id;
         self.next_id += 1;
-        if let Goal::Outside(to) = connect.goal {
-            connect.sandbox.tally.egress_connections.add();
-            let watched = self.stack.connect(to).and_then(|socket| {
-                reactor.add(&socket, Token::Connect(id), EventFlags::OUT)?;
-                Ok(socket)
-            });
-            match watched {
-                Ok(socket) => connect.socket = Some(socket),
-                Err(error) => return fail(connect, error),
+        match &connect.goal {
+            Goal::Outside(to) => {
+                connect.sandbox.tally.egress_connections.add();
+                let watched = self.stack.connect(*to).and_then(|socket| {
+                    reactor.add(&socket, Token::Connect(id), EventFlags::OUT)?;
+                    Ok(socket)
+                });
+                match watched {
+                    Ok(socket) => connect.socket = Some(socket),
+                    Err(error) => return connect.fail(error),
+                }
+            }
+            Goal::Inside(_, place) => {
+                let key = (connect.sandbox.id, place.listener);
+                let stays = |id| self.by_id.contains_key(&id);
+                self.lines.join(key, id, connect.since, stays);
             }
         }
-        watch_end(&connect.waiter, id, reactor);
+        connect.waiter.watch(id, reactor);
         self.by_id.insert(id, connect);
     }
 
@@ -111,7 +108,7 @@ impl Connects {
                 };
                 if let Some(socket) = connect.socket.take() {
                     reactor.remove(&socket);
-                    succeed(connect, socket, reactor, relays);
+                    connect.succeed(socket, reactor, relays);
                 }
             }
             Some(Err(Errno::NOTCONN)) | None => {
@@ -124,7 +121,7 @@ impl Connects {
             }
             Some(Err(error)) => {
                 if let Some(connect) = self.by_id.remove(&id) {
-                    fail(connect, error);
+                    connect.fail(error);
                 }
             }
         }
@@ -139,107 +136,85 @@ impl Connects {
         let Some((&id, connect)) = found else { return };
         match waiter {
             Some(waiter) => {
-                watch_end(&waiter, id, reactor);
+                waiter.watch(id, reactor);
                 connect.waiter = waiter;
             }
             None => drop(self.by_id.remove(&id)),
         }
     }
 
-    /// When to look at full backlogs again.
-    pub fn next_try(&self) -> Option<Duration> {
-        let retrying = self.by_id.values().any(|connect| connect.socket.is_none());
-        retrying.then_some(RETRY)
+    /// The sandbox of a connection in the making.
+    pub fn owner(&self, id: u64) -> Option<u64> {
+        Some(self.by_id.get(&id)?.sandbox.id)
+    }
+
+    /// How long until a full backlog is to be looked at again.
+    pub fn next_try(&self, now: Instant) -> Option<Duration> {
+        let at = self.lines.next_try()?;
+        Some(at.saturating_duration_since(now))
     }
 
     /// Tries full backlogs again and gives up what took too long.
-    pub fn tick(&mut self, now: Instant, reactor: &Reactor, relays: &mut Relays) {
-        let retrying: Vec<u64> = self
-            .by_id
-            .iter()
-            .filter(|(_, connect)| connect.socket.is_none())
-            .map(|(id, _)| *id)
-            .collect();
-        for id in retrying {
-            let Some(connect) = self.by_id.remove(&id) else {
-                continue;
-            };
-            let Goal::Inside(to) = connect.goal else {
-                continue;
-            };
-            match connect.sandbox.connect_inside(to) {
-                Ok(socket) => succeed(connect, socket, reactor, relays),
-                Err(Errno::AGAIN) if now.saturating_duration_since(connect.since) < PATIENCE => {
-                    self.by_id.insert(id, connect);
+    pub fn tick(
+        &mut self,
+        now: Instant,
+        reactor: &Reactor,
+        relays: &mut Relays,
+        turns: &mut Turns,
+    ) {
+        for key in self.lines.due(now) {
+            for _ in 0..AT_ONCE {
+                let Some(id) = self.lines.first(key).filter(|_| turns.has(key.0)) else {
+                    break;
+                };
+                let started = Instant::now();
+                let more = self.try_inside(key, id, now, reactor, relays);
+                turns.charge(key.0, started.elapsed());
+                if !more {
+                    break;
                 }
-                Err(Errno::AGAIN) => fail(connect, Errno::TIMEDOUT),
-                Err(error) => fail(connect, error),
             }
         }
+    }
+
+    /// Tries the first of a line; false: there is no room.
+    fn try_inside(
+        &mut self,
+        key: Key,
+        id: u64,
+        now: Instant,
+        reactor: &Reactor,
+        relays: &mut Relays,
+    ) -> bool {
+        let tried = self.by_id.get(&id).map(|connect| match connect.goal {
+            Goal::Inside(to, _) => {
+                let late = now.saturating_duration_since(connect.since) >= PATIENCE;
+                let connected = connect.sandbox.connect_inside(to);
+                connected.map_err(|error| match error {
+                    Errno::AGAIN if late => Errno::TIMEDOUT,
+                    error => error,
+                })
+            }
+            Goal::Outside(_) => Err(Errno::INVAL),
+        });
+        if let Some(Err(Errno::AGAIN)) = tried {
+            self.lines.put_off(key, now);
+            return false;
+        }
+        self.lines.leave(key, matches!(tried, Some(Ok(_))));
+        // Otherwise the guest had given it up.
+        if let (Some(tried), Some(connect)) = (tried, self.by_id.remove(&id)) {
+            match tried {
+                Ok(socket) => connect.succeed(socket, reactor, relays),
+                Err(error) => connect.fail(error),
+            }
+        }
+        true
     }
 
     /// Gives up what a sandbox had begun.
     pub fn forget(&mut self, owner: u64) {
         self.by_id.retain(|_, connect| connect.sandbox.id != owner);
-    }
-}
-
-/// Lets the guest's closing of its socket be heard.
-fn watch_end(waiter: &Waiter, id: u64, reactor: &Reactor) {
-    if let Waiter::Socket { end, .. } = waiter {
-        let _ = reactor.add(end, Token::Connect(id), EventFlags::empty());
-    }
-}
-
-fn succeed(connect: Connect, socket: OwnedFd, reactor: &Reactor, relays: &mut Relays) {
-    let Connect {
-        sandbox,
-        cookie,
-        waiter,
-        ..
-    } = connect;
-    match waiter {
-        Waiter::Call(inbox) => {
-            inbox.send(Command::Connected {
-                sandbox: sandbox.id,
-                cookie,
-                result: Ok(socket),
-            });
-        }
-        Waiter::Socket {
-            end,
-            stuffed,
-            guest,
-        } => {
-            reactor.remove(&end);
-            // First the record, then the event that makes the guest look at it.
-            sandbox.pending.end(cookie, Ok(()));
-            if unstuff(&guest, &end, stuffed).is_ok() {
-                relays.add(sandbox.id, end, socket, guest, reactor);
-            }
-        }
-    }
-}
-
-fn fail(connect: Connect, error: Errno) {
-    let Connect {
-        sandbox,
-        cookie,
-        waiter,
-        ..
-    } = connect;
-    match waiter {
-        Waiter::Call(inbox) => {
-            inbox.send(Command::Connected {
-                sandbox: sandbox.id,
-                cookie,
-                result: Err(error),
-            });
-        }
-        // Closing the end with the filler in it gives the guest EPOLLERR and EPOLLHUP, as TCP does.
-        Waiter::Socket { end, .. } => {
-            sandbox.pending.end(cookie, Err(error));
-            drop(end);
-        }
+        self.lines.forget(owner);
     }
 }

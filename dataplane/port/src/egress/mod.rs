@@ -3,96 +3,35 @@
 //! One thread, which never leaves the host's network namespace, serves all sandboxes; quotas keep one
 //! of them from taking it all.
 
+mod connect;
 mod connects;
 mod flows;
+mod inside;
 mod queries;
 mod quota;
 mod reactor;
 mod relay;
+mod task;
+mod turns;
 
-use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use jd_wire::dns::Query;
+use rustix::event::epoll::EventFlags;
 use rustix::event::EventfdFlags;
 
-use crate::datagram::Datagram;
-use crate::inbox::Inbox;
-use crate::pending::GuestSocket;
-use crate::shared::Shared;
 use crate::stack::Stack;
 use connects::Connects;
 use flows::Flows;
 use queries::Queries;
 use reactor::{Reactor, Token};
 use relay::Relays;
-
-/// Where a connection goes.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Goal {
-    /// Out of the host.
-    Outside(SocketAddr),
-    /// To a listener of the same sandbox whose backlog was full.
-    Inside(SocketAddr),
-}
-
-/// Who waits for a connection.
-pub(crate) enum Waiter {
-    /// A parked call: its worker gets the connection.
-    Call(Arc<Inbox>),
-    /// Nobody: the guest's socket is connected to `end` already and looks as if it were connecting.
-    Socket {
-        end: OwnedFd,
-        stuffed: usize,
-        guest: GuestSocket,
-    },
-}
-
-/// A piece of work.
-pub(crate) enum Task {
-    /// Make a connection for the socket `cookie`.
-    Connect {
-        sandbox: Arc<Shared>,
-        cookie: u64,
-        goal: Goal,
-        waiter: Waiter,
-    },
-    /// The parked call of this socket will not wait any longer; another waiter may take its place.
-    Release { cookie: u64, waiter: Option<Waiter> },
-    /// Move bytes between a guest's connection and one that left the host.
-    Relay {
-        owner: u64,
-        end: OwnedFd,
-        remote: OwnedFd,
-        guest: GuestSocket,
-    },
-    /// Send a datagram out of the host.
-    Datagram {
-        sandbox: Arc<Shared>,
-        from: Arc<Datagram>,
-        to: SocketAddr,
-        bytes: Vec<u8>,
-    },
-    /// Ask upstream resolvers.
-    Ask {
-        sandbox: Arc<Shared>,
-        from: Arc<Datagram>,
-        upstreams: Vec<SocketAddr>,
-        resolver: SocketAddr,
-        query: Query,
-        message: Vec<u8>,
-    },
-    /// The guest closed this datagram socket.
-    Close { datagram: u64 },
-    /// A sandbox is gone.
-    Forget { owner: u64 },
-    /// End the thread.
-    Stop,
-}
+use task::Backlog;
+pub(crate) use task::{Goal, Task, Waiter};
+use turns::Turns;
 
 /// The sending side.
 pub(crate) struct Egress {
@@ -127,14 +66,16 @@ struct Loop {
     reactor: Reactor,
     bell: Arc<OwnedFd>,
     tasks: Receiver<Task>,
+    backlog: Backlog,
+    turns: Turns,
     connects: Connects,
     relays: Relays,
     flows: Flows,
     queries: Queries,
 }
 
-/// Tasks taken before descriptors are looked at again.
-const TASKS_PER_ROUND: usize = 256;
+/// Tasks taken before descriptors are looked at again; taking is cheap, doing is what turns bound.
+const TASKS_PER_ROUND: usize = 4096;
 /// Longest sleep while something has a deadline.
 const TICK: Duration = Duration::from_millis(250);
 
@@ -149,6 +90,8 @@ impl Loop {
             reactor,
             bell,
             tasks,
+            backlog: Backlog::default(),
+            turns: Turns::default(),
             connects: Connects::new(Arc::clone(&stack)),
             relays: Relays::default(),
             flows: Flows::new(Arc::clone(&stack)),
@@ -162,46 +105,80 @@ impl Loop {
                 log::error!("the egress thread cannot wait for events");
                 return;
             };
+            self.turns.begin();
             for (token, flags) in events {
-                match token {
-                    Token::Bell => {
-                        let _ = rustix::io::read(&self.bell, &mut [0; 8]);
-                    }
-                    Token::Connect(id) => {
-                        self.connects
-                            .ready(id, flags, &self.reactor, &mut self.relays)
-                    }
-                    Token::Relay(id, side) => self.relays.ready(id, side, flags, &self.reactor),
-                    Token::Flow(id) => self.flows.ready(id),
-                    Token::Query(id) => self.queries.ready(id, &self.reactor),
-                }
+                self.heed(token, flags);
             }
             if !self.take_tasks() {
                 return;
             }
+            self.do_tasks();
             let now = Instant::now();
-            self.connects.tick(now, &self.reactor, &mut self.relays);
+            self.connects
+                .tick(now, &self.reactor, &mut self.relays, &mut self.turns);
             self.queries.tick(now, &self.reactor);
             self.flows.tick(now);
         }
     }
 
+    /// Does what an event asks for, unless its sandbox had its turn: events are told again as long as
+    /// their cause lasts, and others come first then.
+    fn heed(&mut self, token: Token, flags: EventFlags) {
+        let owner = match token {
+            Token::Bell => {
+                let _ = rustix::io::read(&self.bell, &mut [0; 8]);
+                return;
+            }
+            Token::Connect(id) => self.connects.owner(id),
+            Token::Relay(id, _) => self.relays.owner(id),
+            Token::Flow(id) => Some(id >> 32),
+            Token::Query(id) => self.queries.owner(id),
+        };
+        let Some(owner) = owner.filter(|owner| self.turns.has(*owner)) else {
+            return;
+        };
+        let started = Instant::now();
+        match token {
+            Token::Bell => {}
+            Token::Connect(id) => self
+                .connects
+                .ready(id, flags, &self.reactor, &mut self.relays),
+            Token::Relay(id, side) => self.relays.ready(id, side, flags, &self.reactor),
+            Token::Flow(id) => self.flows.ready(id),
+            Token::Query(id) => self.queries.ready(id, &self.reactor),
+        }
+        self.turns.charge(owner, started.elapsed());
+    }
+
     fn timeout(&self) -> Option<Duration> {
+        if !self.backlog.is_empty() {
+            return Some(Duration::ZERO);
+        }
         let busy = self.queries.is_busy() || self.flows.is_busy();
-        self.connects.next_try().or(busy.then_some(TICK))
+        let tick = busy.then_some(TICK);
+        let next = self.connects.next_try(Instant::now());
+        next.into_iter().chain(tick).min()
     }
 
     fn take_tasks(&mut self) -> bool {
         for _ in 0..TASKS_PER_ROUND {
             match self.tasks.try_recv() {
                 Ok(Task::Stop) => return false,
-                Ok(task) => self.take(task),
+                Ok(task) => self.backlog.push(task),
                 Err(_) => return true,
             }
         }
         // More may wait: ring for the next round.
         let _ = rustix::io::write(&self.bell, &1_u64.to_ne_bytes());
         true
+    }
+
+    fn do_tasks(&mut self) {
+        while let Some(task) = self.backlog.next(|owner| self.turns.has(owner)) {
+            let (owner, started) = (task.owner(), Instant::now());
+            self.take(task);
+            self.turns.charge(owner, started.elapsed());
+        }
     }
 
     fn take(&mut self, task: Task) {
@@ -217,7 +194,7 @@ impl Loop {
                 self.connects
                     .begin(sandbox, cookie, goal, waiter, open, reactor);
             }
-            Task::Release { cookie, waiter } => self.connects.release(cookie, waiter, reactor),
+            Task::Release { cookie, waiter, .. } => self.connects.release(cookie, waiter, reactor),
             Task::Relay {
                 owner,
                 end,

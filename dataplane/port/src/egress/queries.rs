@@ -147,6 +147,11 @@ impl Queries {
         }
     }
 
+    /// The sandbox of a question.
+    pub fn owner(&self, id: u64) -> Option<u64> {
+        Some(self.by_id.get(&id)?.question.from.owner)
+    }
+
     pub fn is_busy(&self) -> bool {
         !self.by_id.is_empty()
     }

@@ -185,6 +185,11 @@ impl Relays {
         self.per_owner.get(&owner).copied().unwrap_or(0)
     }
 
+    /// The sandbox of a relay.
+    pub fn owner(&self, id: u64) -> Option<u64> {
+        Some(self.by_id.get(&id)?.owner)
+    }
+
     /// Begins to move bytes.
     pub fn add(
         &mut self,

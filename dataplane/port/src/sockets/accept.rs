@@ -37,18 +37,22 @@ impl Sandbox {
         listener: Subject,
         deadline: Option<Instant>,
     ) -> Reply {
-        // Before a connection is taken: after a bad pointer nobody could have it back.
-        let room = self.room(call, call.args[2])?;
-        let taken = match self.unstash(&listener)? {
-            Some(stashed) => Ok(stashed),
-            None => self.take_connection(&listener, accept_flags(call) & libc::SOCK_NONBLOCK),
+        let taken = if self.has_connection(&listener)? {
+            // Before a connection is taken: after a bad pointer nobody could have it back.
+            let room = self.room(call, call.args[2])?;
+            self.next_connection(call, &listener)
+                .map(|connection| (room, connection))
+        } else {
+            Err(Errno::AGAIN)
         };
         match taken {
-            Ok(connection) => self.hand_over(call, &listener, room, connection),
+            Ok((room, connection)) => self.hand_over(call, &listener, room, connection),
+            Err(Errno::AGAIN)
+                if socket::int_option(listener.fd.as_fd(), libc::SO_ACCEPTCONN)? == 0 =>
+            {
+                Err(Errno::INVAL)
+            }
             Err(Errno::AGAIN) if !listener.is_non_blocking()? => {
-                if socket::int_option(listener.fd.as_fd(), libc::SO_ACCEPTCONN)? == 0 {
-                    return Err(Errno::INVAL);
-                }
                 let deadline = match deadline {
                     Some(deadline) => Some(deadline),
                     None => receive_timeout(&listener)?.map(|timeout| Instant::now() + timeout),
@@ -60,11 +64,27 @@ impl Sandbox {
         }
     }
 
-    fn take_connection(&mut self, listener: &Subject, flags: i32) -> Result<OwnedFd, Errno> {
+    /// Whether an accept would not have to wait; also if it would fail.
+    fn has_connection(&self, listener: &Subject) -> Result<bool, Errno> {
+        Ok(self.has_stashed(listener)? || is_ready(listener)?)
+    }
+
+    fn next_connection(
+        &mut self,
+        call: &Notification,
+        listener: &Subject,
+    ) -> Result<OwnedFd, Errno> {
+        if let Some(stashed) = self.unstash(listener)? {
+            return Ok(stashed);
+        }
+        let flags = accept_flags(call) & libc::SOCK_NONBLOCK;
         loop {
-            let connection = take(listener, flags)?;
+            let connection = self.sleeping(|| take(listener, flags))?;
             if !self.drops_nudge(&connection) {
                 return Ok(connection);
+            }
+            if !is_ready(listener)? {
+                return Err(Errno::AGAIN);
             }
         }
     }
@@ -113,24 +133,19 @@ fn accept_flags(call: &Notification) -> i32 {
     }
 }
 
-/// Accepts without waiting. Whether the call blocks is the guest's to say and may change at any
-/// moment, and another process may take the connection between a poll and the accept: a blocking
-/// listener gets a receive timeout of a moment while this thread looks.
+fn is_ready(listener: &Subject) -> Result<bool, Errno> {
+    let now = Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    let mut ready = [PollFd::new(&listener.fd, PollFlags::IN)];
+    Ok(rustix::event::poll(&mut ready, Some(&now))? != 0)
+}
+
+/// Accepts from a listener that is ready. Another process of the guest may take the connection first,
+/// and may change whether the call blocks: this thread waits for a moment at most.
 fn take(listener: &Subject, flags: i32) -> Result<OwnedFd, Errno> {
-    let connection = if listener.is_non_blocking()? {
-        socket::accept(listener.fd.as_fd(), flags | libc::SOCK_CLOEXEC)?
-    } else {
-        let mut ready = [PollFd::new(&listener.fd, PollFlags::IN)];
-        if rustix::event::poll(
-            &mut ready,
-            Some(&Timespec {
-                tv_sec: 0,
-                tv_nsec: 0,
-            }),
-        )? == 0
-        {
-            return Err(Errno::AGAIN);
-        }
+    let connection = {
         let _brief = Brief::receive(listener)?;
         socket::accept(listener.fd.as_fd(), flags | libc::SOCK_CLOEXEC)?
     };

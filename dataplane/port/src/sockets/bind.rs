@@ -10,7 +10,6 @@ use crate::call::{Notification, Outcome, Reply, DONE};
 use crate::mark::{Mark, Place};
 use crate::ports::{Binding, Ports};
 use crate::sandbox::{Descriptor, Sandbox, Subject};
-use crate::shared::Shared;
 use crate::sys::socket;
 
 impl Sandbox {
@@ -72,13 +71,9 @@ impl Sandbox {
         let wanted = binding(subject, mark, address)?;
         let taken = if mark.datagram {
             // A datagram socket's end tells when it closes, so that table is never stale.
-            take(&mut self.udp, wanted, self.shared.ephemeral_start(), |_| ())?
+            take(&mut self.udp, wanted, self.shared.ephemeral_start())?
         } else {
-            let shared = &self.shared;
-            let mut ports = shared.tcp();
-            take(&mut ports, wanted, shared.ephemeral_start(), |ports| {
-                Shared::sweep(shared, ports)
-            })?
+            self.take_stream_port(wanted)?
         };
         let place = Place::of(taken.ip, mark.v6, self.shared.address);
         let mark = Mark {
@@ -87,6 +82,16 @@ impl Sandbox {
         };
         subject.set_mark(mark)?;
         Ok(mark)
+    }
+
+    fn take_stream_port(&self, wanted: Binding) -> Result<Binding, Errno> {
+        let start = self.shared.ephemeral_start();
+        let taken = take(&mut self.shared.tcp(), wanted.clone(), start);
+        taken.or_else(|_| {
+            // Who is in the way may be closed.
+            self.shared.sweep();
+            take(&mut self.shared.tcp(), wanted, start)
+        })
     }
 
     /// The address that a socket was bound to.
@@ -151,28 +156,15 @@ pub(crate) fn binding(
     })
 }
 
-fn take(
-    ports: &mut Ports,
-    mut wanted: Binding,
-    start: u16,
-    sweep: impl Fn(&mut Ports),
-) -> Result<Binding, Errno> {
+fn take(ports: &mut Ports, mut wanted: Binding, start: u16) -> Result<Binding, Errno> {
     if wanted.port == 0 {
-        if ports.free_port(&wanted, start).is_none() {
-            sweep(ports);
-        }
         wanted.port = ports.free_port(&wanted, start).ok_or(Errno::ADDRINUSE)?;
     } else if ports.conflict(&wanted).is_some() {
-        sweep(ports);
-        if ports.conflict(&wanted).is_some() {
-            return Err(Errno::ADDRINUSE);
-        }
+        return Err(Errno::ADDRINUSE);
     }
-    if !ports.insert(wanted.clone()) {
-        sweep(ports);
-        if !ports.insert(wanted.clone()) {
-            return Err(Errno::NOBUFS);
-        }
+    if ports.insert(wanted.clone()) {
+        Ok(wanted)
+    } else {
+        Err(Errno::NOBUFS)
     }
-    Ok(wanted)
 }

@@ -1,21 +1,21 @@
 //! `connect(2)`: inside the sandbox, to the gateway, to the resolver, or out of the host.
 
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use jd_wire::names::Name;
 use jd_wire::sockaddr::Given;
 use rustix::io::Errno;
 
-use crate::call::{Notification, Outcome, Reply, Wait, DONE};
+use crate::call::{Notification, Outcome, Reply, DONE};
 use crate::egress::Goal;
 use crate::platform::Platform;
 use crate::ports::Target;
+use crate::rooms;
 use crate::route::Route;
 use crate::sandbox::{Descriptor, Sandbox, Subject, World};
 use crate::sockets::bind::fitting;
-use crate::sockets::hub::connect_now;
 use crate::sockets::timeouts::send_timeout;
 use crate::sys::socket;
 
@@ -49,10 +49,7 @@ impl Sandbox {
         }
         let platform = world.platform.load();
         match self.here().route(destination, &platform) {
-            Route::Inside(destination) => {
-                let deadline = deadline(&subject)?;
-                self.connect_inside(world, call, subject, destination, deadline)
-            }
+            Route::Inside(destination) => self.connect_inside(world, call, subject, destination),
             Route::Gateway => {
                 let (end, source) = self.join_hub(world, &subject, destination)?;
                 world
@@ -92,14 +89,18 @@ impl Sandbox {
         subject: &Subject,
         destination: SocketAddr,
     ) -> Result<SocketAddr, Errno> {
-        if let Some(name) = socket::own_name(subject.fd.as_fd())? {
-            return match Name::parse(&name) {
-                Some(Name::Client { source, .. }) => Ok(source),
-                _ => Err(Errno::INVAL),
-            };
+        let source = self.source(subject, destination);
+        match self.shared.name_client(&subject.fd, source, destination) {
+            // It has a name already.
+            Err(Errno::INVAL) => {
+                let name = socket::own_name(subject.fd.as_fd())?;
+                match name.and_then(|name| Name::parse(&name)) {
+                    Some(Name::Client { source, .. }) => Ok(source),
+                    _ => Err(Errno::INVAL),
+                }
+            }
+            named => named,
         }
-        self.shared
-            .name_client(&subject.fd, self.source(subject, destination), destination)
     }
 
     fn connect_inside(
@@ -108,51 +109,33 @@ impl Sandbox {
         call: &Notification,
         subject: Subject,
         destination: SocketAddr,
-        deadline: Instant,
     ) -> Reply {
         let listeners = self.shared.tcp().listeners(Target::Address(destination));
         for listener in listeners {
-            self.name_once(&subject, destination)?;
-            match connect_now(&subject, &Name::Listener(listener.clone()).to_bytes()) {
+            let at = SocketAddr::new(listener.ip, listener.port);
+            // Who comes after those that wait for room waits with them: a try would take a moment.
+            let connected = if self.shared.rooms.is_full(at) {
+                Err(Errno::AGAIN)
+            } else {
+                self.name_once(&subject, destination)?;
+                self.connect_now(&subject, &Name::Listener(listener.clone()).to_bytes())
+            };
+            match connected {
                 // One of several that share the port may be gone; the next may not.
                 Err(Errno::CONNREFUSED) => self.shared.forget(&listener),
-                Err(Errno::AGAIN) if subject.is_non_blocking()? => {
-                    return self.connect_later(
-                        world,
-                        call,
-                        &subject,
-                        destination,
-                        Goal::Inside(destination),
-                    );
-                }
                 Err(Errno::AGAIN) => {
-                    return Ok(Outcome::Park(Wait::Backlog {
-                        socket: subject.fd,
-                        deadline: Some(deadline),
-                    }));
+                    let Some(place) = rooms::join(&self.shared, at) else {
+                        self.shared.tally.denied.add();
+                        return Err(Errno::ADDRNOTAVAIL);
+                    };
+                    let goal = Goal::Inside(destination, place);
+                    return self.connect_outside(world, call, subject, destination, goal);
                 }
                 Err(error) => return Err(error),
                 Ok(()) => return DONE,
             }
         }
         Err(Errno::CONNREFUSED)
-    }
-
-    /// Tries a connection inside the sandbox again whose listener's backlog was full.
-    pub(crate) fn connect_again(
-        &mut self,
-        world: &World,
-        call: &Notification,
-        socket: OwnedFd,
-        deadline: Option<Instant>,
-    ) -> Reply {
-        let subject = Subject::resume(socket)?;
-        let name = socket::own_name(subject.fd.as_fd())?.and_then(|name| Name::parse(&name));
-        let Some(Name::Client { destination, .. }) = name else {
-            return Err(Errno::CONNABORTED);
-        };
-        let deadline = deadline.unwrap_or_else(Instant::now);
-        self.connect_inside(world, call, subject, destination, deadline)
     }
 }
 

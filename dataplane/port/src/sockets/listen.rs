@@ -61,13 +61,15 @@ impl Sandbox {
         let address = self.bound_address(subject, mark).ok_or(Errno::INVAL)?;
         let mut wanted = bind::binding(subject, mark, address)?;
         let shared = &self.shared;
+        // Who is in the way may be closed.
+        let in_the_way = shared.tcp().listen_conflict(&wanted).is_some();
+        if in_the_way {
+            shared.sweep();
+        }
         // Held until the name is there: who finds the entry must be able to connect.
         let mut ports = shared.tcp();
         if ports.listen_conflict(&wanted).is_some() {
-            shared.sweep(&mut ports);
-            if ports.listen_conflict(&wanted).is_some() {
-                return Err(Errno::ADDRINUSE);
-            }
+            return Err(Errno::ADDRINUSE);
         }
         if ports.get(wanted.port, wanted.cookie).is_none() && !ports.insert(wanted.clone()) {
             return Err(Errno::NOBUFS);

@@ -17,6 +17,14 @@ pub(crate) const APPLIED: &[i32] = &[
     libc::SO_SNDTIMEO,
 ];
 
+/// Options of `SOL_SOCKET` that say how long a call blocks, in both spellings.
+pub(crate) const TIMEOUTS: &[i32] = &[
+    libc::SO_RCVTIMEO,
+    libc::SO_SNDTIMEO,
+    66, // SO_RCVTIMEO_NEW
+    67, // SO_SNDTIMEO_NEW
+];
+
 /// Options of `SOL_SOCKET` that tune a device which is not there.
 pub(crate) const IGNORED: &[i32] = &[
     libc::SO_DONTROUTE,

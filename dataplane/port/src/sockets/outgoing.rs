@@ -179,6 +179,7 @@ impl Sandbox {
             self.pretend(world, call, &subject, destination)
         });
         world.egress.send(Task::Release {
+            owner: self.shared.id,
             cookie,
             waiter: waiter.ok(),
         });

@@ -8,11 +8,16 @@ use rustix::io::Errno;
 use crate::call::{Notification, Outcome, Reply, DONE};
 use crate::mark::Mark;
 use crate::sandbox::{Descriptor, Sandbox, Subject};
-use crate::sockets::option_tables::{APPLIED, IGNORED, IGNORED_TCP, IP, IPV6, VALUE_BYTES_MAX};
+use crate::sockets::option_tables::{
+    APPLIED, IGNORED, IGNORED_TCP, IP, IPV6, TIMEOUTS, VALUE_BYTES_MAX,
+};
 use crate::sys::socket;
 
 impl Sandbox {
     pub(crate) fn on_setsockopt(&mut self, call: &Notification) -> Reply {
+        if call.int(1) == libc::SOL_SOCKET && TIMEOUTS.contains(&call.int(2)) {
+            return self.set_timeout(call);
+        }
         let subject = match self.identify(call, call.int(0))? {
             Descriptor::Injected(subject) => subject,
             Descriptor::Foreign => return Ok(Outcome::Native),
@@ -28,6 +33,29 @@ impl Sandbox {
             libc::IPPROTO_IPV6 => set_ipv6_option(&subject, name, &value),
             _ => Err(Errno::NOPROTOOPT),
         }
+    }
+}
+
+impl Sandbox {
+    /// Sets a timeout, whatever the descriptor is. Never left to the kernel to do natively: the guest
+    /// could put one of our sockets in the descriptor's place and lengthen a [`Brief`] timeout in the
+    /// moment that a call depends on it. Here it cannot: one worker serves all calls of a sandbox.
+    ///
+    /// [`Brief`]: crate::sockets::timeouts::Brief
+    fn set_timeout(&mut self, call: &Notification) -> Reply {
+        let copy = self.copy(call, call.int(0))?;
+        let length = usize::try_from(call.int(4)).map_err(|_| Errno::INVAL)?;
+        let value = self.read(call, call.args[3], length.min(VALUE_BYTES_MAX))?;
+        socket::set_option(copy.as_fd(), libc::SOL_SOCKET, call.int(2), &value)?;
+        if let Descriptor::Injected(subject) = self.classify(copy)? {
+            if let Some(mark) = subject.mark.filter(|mark| !mark.timed) {
+                subject.set_mark(Mark {
+                    timed: true,
+                    ..mark
+                })?;
+            }
+        }
+        DONE
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod datagrams;
 mod parked;
+mod rest;
 mod source;
 
 use std::cmp::Reverse;
@@ -9,7 +10,7 @@ use std::collections::{BinaryHeap, HashMap};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::mpsc::Receiver;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rustix::event::epoll::{self, EventFlags};
 use rustix::event::Timespec;
@@ -33,6 +34,8 @@ struct Resident {
     sandbox: Sandbox,
     init: OwnedFd,
     budget: Budget,
+    /// Until when nothing is done for it, as it took more than its share.
+    rests_until: Option<Instant>,
     parked: usize,
 }
 
@@ -99,7 +102,7 @@ impl Worker {
                     Source::Notify(id) if flags.contains(EventFlags::IN) => self.serve(id),
                     Source::Notify(id) => self.evict(id, "every process of the guest is gone"),
                     Source::Init(id) => self.evict(id, "the guest's init is gone"),
-                    Source::Parked(id) => self.resume(id),
+                    Source::Parked(id) => self.ready(id),
                     Source::Datagram(id) => self.serve_datagram(id, flags),
                 }
             }
@@ -140,6 +143,7 @@ impl Worker {
                 sandbox,
                 init,
                 budget,
+                rests_until: None,
                 parked: 0,
             },
         );
@@ -199,35 +203,6 @@ impl Worker {
         self.charge(id, started);
     }
 
-    fn charge(&mut self, id: u64, started: Duration) {
-        let alone = self.residents.len() < 2;
-        let Some(resident) = self.residents.get_mut(&id) else {
-            return;
-        };
-        let now = Instant::now();
-        let Some(rest) = resident.budget.spend(worked().saturating_sub(started), now) else {
-            return;
-        };
-        if alone {
-            return;
-        }
-        resident.sandbox.shared.tally.rests.add();
-        resident
-            .sandbox
-            .report(&self.world, "flood of socket calls");
-        let quiet = EventFlags::empty();
-        if epoll::modify(
-            &self.epoll,
-            &resident.sandbox.notify,
-            Source::Notify(id).data(),
-            quiet,
-        )
-        .is_ok()
-        {
-            self.timers.push(Reverse((now + rest, Timer::Rested(id))));
-        }
-    }
-
     /// Carries out what a handler decided.
     fn settle(&mut self, id: u64, call: Notification, reply: Reply) {
         let Some(resident) = self.residents.get_mut(&id) else {
@@ -279,18 +254,8 @@ impl Worker {
             match timer {
                 Timer::Parked(id) => self.look_after(id, now),
                 Timer::RestedDatagram(id) => self.listen_to_datagram(id, WANTED),
-                Timer::Rested(id) => {
-                    let Some(resident) = self.residents.get(&id) else {
-                        continue;
-                    };
-                    let source = Source::Notify(id).data();
-                    let _ = epoll::modify(
-                        &self.epoll,
-                        &resident.sandbox.notify,
-                        source,
-                        EventFlags::IN,
-                    );
-                }
+                Timer::Ready(id) => self.ready(id),
+                Timer::Rested(id) => self.rested(id, now),
             }
         }
     }

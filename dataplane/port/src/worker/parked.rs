@@ -16,7 +16,7 @@ use crate::watch::{Release, Watch};
 /// Calls of one sandbox that may wait at once; the journal has room for a few more.
 pub(super) const PARKED_MAX: usize = 448;
 /// Longest distance between two looks at what no event tells.
-const RETRY: Duration = Duration::from_millis(10);
+const RETRY: Duration = Duration::from_millis(32);
 /// `ERESTARTSYS`, known to the kernel's signal code only.
 const ERESTARTSYS: i32 = 512;
 
@@ -132,8 +132,8 @@ impl Worker {
         self.settle(sandbox, call, reply);
     }
 
-    /// The egress thread made a connection for a parked call, or could not.
-    pub(super) fn connected(&mut self, sandbox: u64, cookie: u64, result: Result<OwnedFd, Errno>) {
+    /// Ends the call whose connection stands or failed.
+    pub(super) fn finish(&mut self, sandbox: u64, cookie: u64, result: Result<OwnedFd, Errno>) {
         let waits = |parked: &Parked| {
             parked.sandbox == sandbox
                 && matches!(parked.wait, Wait::Egress { cookie: its, .. } if its == cookie)
@@ -165,7 +165,7 @@ impl Worker {
     }
 
     /// Releases a parked call whose caller died, must handle a signal, or waited long enough.
-    pub(super) fn look_after(&mut self, id: u64, now: Instant) {
+    pub(super) fn look(&mut self, id: u64, now: Instant) {
         let Some(parked) = self.parked.get(&id) else {
             return;
         };
@@ -211,6 +211,7 @@ impl Worker {
                         .break_connect(&self.world, &call, socket, cookie);
                 }
                 _ => self.world.egress.send(Task::Release {
+                    owner: sandbox,
                     cookie,
                     waiter: None,
                 }),
@@ -226,21 +227,18 @@ fn event_of(wait: &Wait) -> Option<(&OwnedFd, EventFlags)> {
         Wait::Accept { listener, .. } => Some((listener, EventFlags::IN)),
         Wait::Receive { socket, .. } => Some((socket, EventFlags::IN)),
         Wait::Send { socket, .. } => Some((socket, EventFlags::OUT)),
-        Wait::Backlog { .. } | Wait::Pending { .. } | Wait::Egress { .. } => None,
+        Wait::Pending { .. } | Wait::Egress { .. } => None,
     }
 }
 
 /// Whether only trying again tells.
 fn is_retried(wait: &Wait) -> bool {
-    matches!(wait, Wait::Backlog { .. } | Wait::Pending { .. })
+    matches!(wait, Wait::Pending { .. })
 }
 
 /// What the call returns. One with a timeout of the guest's own is never restarted (signal(7)).
 fn error_of(cause: Cause, wait: &Wait) -> i32 {
-    let connects = matches!(
-        wait,
-        Wait::Backlog { .. } | Wait::Pending { .. } | Wait::Egress { .. }
-    );
+    let connects = matches!(wait, Wait::Pending { .. } | Wait::Egress { .. });
     match cause {
         Cause::TimedOut if connects => libc::ETIMEDOUT,
         Cause::TimedOut => libc::EAGAIN,

@@ -39,6 +39,7 @@ impl Source {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Timer {
     Parked(u64),
+    Ready(u64),
     Rested(u64),
     RestedDatagram(u64),
 }

@@ -47,7 +47,10 @@ const fn argument_low(index: u32) -> u32 {
 }
 
 /// Options of level `SOL_SOCKET` that the kernel keeps on the injected socket.
-pub const NATIVE_OPTIONS: &[c_int] = &[
+pub const SET_NATIVELY: &[c_int] = &[libc::SO_REUSEADDR, libc::SO_KEEPALIVE];
+
+/// The same to read; the timeouts are set by the supervisor alone.
+pub const READ_NATIVELY: &[c_int] = &[
     libc::SO_REUSEADDR,
     libc::SO_KEEPALIVE,
     libc::SO_RCVTIMEO,
@@ -287,9 +290,9 @@ pub fn program() -> Vec<Instruction> {
     blocks.push((libc::SYS_socketpair, on_socketpair()));
     blocks.push((
         libc::SYS_setsockopt,
-        on_option(NATIVE_OPTIONS, SHORT_CUT_TCP_OPTIONS),
+        on_option(SET_NATIVELY, SHORT_CUT_TCP_OPTIONS),
     ));
-    blocks.push((libc::SYS_getsockopt, on_option(NATIVE_OPTIONS, &[])));
+    blocks.push((libc::SYS_getsockopt, on_option(READ_NATIVELY, &[])));
     blocks.push((libc::SYS_shutdown, on_shutdown()));
     blocks.extend(NOT_THERE.iter().map(|&nr| (nr, enosys())));
 
