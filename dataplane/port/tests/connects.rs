@@ -79,6 +79,22 @@ except OSError as e: print(type(e).__name__)
 }
 
 #[test]
+fn the_gateway_sees_the_sandbox_whatever_the_guest_bound() {
+    let world = World::new();
+    let guest = world.launch(&mut python(
+        r#"
+import socket
+s = socket.create_connection(("10.62.0.1", 8080), source_address=("127.0.0.77", 7777))
+s.recv(1)
+"#,
+    ));
+    let (stream, peer) = world.recorder.gateway();
+    assert_eq!(peer.to_string(), "10.62.0.5:7777");
+    drop(stream);
+    guest.output();
+}
+
+#[test]
 fn out_of_the_host_and_back_with_half_closes() {
     let world = open_world();
     let listener = TcpListener::bind((OUTSIDE, 9000)).unwrap();

@@ -52,9 +52,10 @@ impl Sandbox {
             Route::Inside(destination) => self.connect_inside(world, call, subject, destination),
             Route::Gateway => {
                 let (end, source) = self.join_hub(world, &subject, destination)?;
-                world
-                    .host
-                    .gateway_connection(&self.shared.name, end, source);
+                // The gateway counts and names its clients by this: the guest chooses the port, never the address.
+                let peer = SocketAddr::new(self.shared.address.into(), source.port());
+                let host = &world.host;
+                host.gateway_connection(&self.shared.name, end, peer);
                 DONE
             }
             Route::Resolver => {
