@@ -16,6 +16,7 @@ from pathlib import Path
 from pyroute2 import IPRoute, netns
 from pyroute2.netlink.exceptions import NetlinkError
 
+ENDING_WAIT_S = 0.5
 READY_WAIT_S = 10.0
 POLL_S = 0.0002
 STOP_WAIT_S = 5.0
@@ -67,12 +68,20 @@ def bridge(program: Path) -> Iterator[Target]:
             _wait_for_namespace(process)
             _connect(stack, process.pid, tag, host, guest)
         except (OSError, NetlinkError) as error:
-            status = process.poll()
+            status = _ending(process)
             how = f"ended with status {status}" if status is not None else "got no network"
             raise TargetFailed(f"{process.args!r} {how}: {error}") from error
         wait_for_200(str(guest), GUEST_PORT, process)
         pid = process.pid
         yield Target("bridge", f"http://{guest}:{GUEST_PORT}/", lambda: {"function": [pid]})
+
+
+def _ending(process: subprocess.Popen[bytes]) -> int | None:
+    """Its exit status; `None` while it runs. A process loses its namespaces a moment before it can be waited for."""
+    try:
+        return process.wait(ENDING_WAIT_S)
+    except subprocess.TimeoutExpired:
+        return None
 
 
 def _connect(
