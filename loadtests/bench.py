@@ -20,7 +20,7 @@ from loadtests.effort import FULL, QUICK, Effort
 from loadtests.function_image import ImageUnusable, extract_program
 from loadtests.gateway import GatewayRefused
 from loadtests.instance import Instance, instance, stale
-from loadtests.interrupt import unwind_on_sigterm
+from loadtests.interrupt import run
 from loadtests.placement import Placement, clients, servers
 from loadtests.quiet import Quiet
 from loadtests.series import OURS, Series
@@ -197,17 +197,8 @@ app.command()(main)
 
 
 def command() -> None:
-    """Runs the command line; what a user can mend is one line and exit status 1."""
-    unwind_on_sigterm()
-    try:
-        app()
-    except FAILURES as error:
-        Console(stderr=True, soft_wrap=True).print(
-            Text.assemble(("error: ", "bold red"), str(error))
-        )
-        sys.exit(1)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    """Runs the command line."""
+    run(app, FAILURES)
 
 
 if __name__ == "__main__":

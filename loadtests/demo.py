@@ -6,7 +6,6 @@ the network namespace of the comparison, and all folders.
 
 import os
 import shutil
-import sys
 import tempfile
 import time
 from contextlib import ExitStack
@@ -31,7 +30,7 @@ from loadtests.faas_cli import FaasCli
 from loadtests.function_image import IMAGES, extract_program
 from loadtests.gateway import Gateway
 from loadtests.instance import Instance, instance, settings_for
-from loadtests.interrupt import unwind_on_sigterm
+from loadtests.interrupt import run
 from loadtests.placement import Placement
 from loadtests.quantiles import quantile
 from loadtests.series import OURS
@@ -236,17 +235,8 @@ app.command()(main)
 
 
 def command() -> None:
-    """Runs the command line; what a user can mend is one line and exit status 1."""
-    unwind_on_sigterm()
-    try:
-        app()
-    except FAILURES as error:
-        Console(stderr=True, soft_wrap=True).print(
-            Text.assemble(("error: ", "bold red"), str(error))
-        )
-        sys.exit(1)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    """Runs the command line."""
+    run(app, FAILURES)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,6 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-import msgspec
 from prometheus_client import (
     CollectorRegistry,
     Counter,
@@ -25,41 +24,10 @@ from prometheus_client import (
 )
 from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily, Metric
 
+from junctiond.dataplane.statistics import Duration, FunctionCounters, parse_statistics
 from junctiond.domain import Function
 
 _SERVED_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE"})
-
-
-class Duration(msgspec.Struct, frozen=True):
-    """A cumulative histogram; `counts` may or may not hold the bucket without a bound."""
-
-    bounds_s: list[float] = []
-    counts: list[int] = []
-    sum_s: float = 0.0
-
-
-class FunctionCounters(msgspec.Struct, frozen=True):
-    """Counters of one function (docs/protocols.md, section 4)."""
-
-    name: str
-    namespace: str
-    started: int = 0
-    codes: dict[str, int] = {}
-    in_flight: int = 0
-    queued: int = 0
-    rejected: int = 0
-    duration: Duration = Duration()
-
-    @property
-    def function_name(self) -> str:
-        """`name.namespace`, as every metric names a function."""
-        return f"{self.name}.{self.namespace}"
-
-
-class DataplaneStats(msgspec.Struct, frozen=True):
-    """The part of the data plane's statistics that metrics need."""
-
-    functions: list[FunctionCounters] = []
 
 
 class RequestMeasures:
@@ -103,7 +71,7 @@ def exposition(measures: RequestMeasures, stats: str, functions: Sequence[Functi
     Raises:
         msgspec.MsgspecError: where `stats` is not what docs/protocols.md section 4 says.
     """
-    counters = msgspec.json.decode(stats or "{}", type=DataplaneStats).functions
+    counters = parse_statistics(stats).functions
     gateway = CollectorRegistry()
     gateway.register(_Families(list(gateway_families(counters, functions))))
     return generate_latest(gateway) + generate_latest(measures.registry)

@@ -8,58 +8,14 @@ from rich.table import Table
 
 from junctiond.cli import shown
 from junctiond.cli.histogram import difference, quantile_s
+from junctiond.dataplane.statistics import (
+    FunctionCounters,
+    SandboxCounters,
+    Statistics,
+    WorkerCounters,
+    parse_statistics,
+)
 from junctiond.domain import HostStats, Sandbox, SandboxState
-
-
-class Duration(msgspec.Struct, frozen=True):
-    """A cumulative histogram (docs/protocols.md, section 4)."""
-
-    bounds_s: list[float] = []
-    counts: list[int] = []
-    sum_s: float = 0.0
-
-
-class FunctionCounters(msgspec.Struct, frozen=True):
-    """The data plane's counters of one function."""
-
-    name: str
-    namespace: str
-    started: int = 0
-    codes: dict[str, int] = {}
-    in_flight: int = 0
-    queued: int = 0
-    rejected: int = 0
-    duration: Duration = Duration()
-    bytes_in: int = 0
-    bytes_out: int = 0
-
-
-class SandboxCounters(msgspec.Struct, frozen=True):
-    """The data plane's counters of one sandbox."""
-
-    sandbox: str
-    notifications: int = 0
-    injected: int = 0
-    denied: int = 0
-    dials: int = 0
-    dial_failures: int = 0
-
-
-class WorkerCounters(msgspec.Struct, frozen=True):
-    """The counters of one front-door thread."""
-
-    connections: int = 0
-    requests: int = 0
-    wakeups: int = 0
-    events: int = 0
-
-
-class DataPlane(msgspec.Struct, frozen=True):
-    """All counters of the data plane; unknown ones of a newer version are passed over."""
-
-    functions: list[FunctionCounters] = []
-    sandboxes: list[SandboxCounters] = []
-    workers: list[WorkerCounters] = []
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -93,14 +49,13 @@ class Reading(msgspec.Struct, frozen=True):
     """The counters at one time, kept so that the next reading can tell rates."""
 
     taken_at_ns: int
-    plane: DataPlane
+    plane: Statistics
     sandboxes: tuple[Sandbox, ...]
 
 
 def parse(stats: HostStats, now_ns: int) -> Reading:
     """Decodes what the daemon passed on; raises `msgspec.ValidationError` where it is no statistics."""
-    plane = msgspec.json.decode(stats.dataplane_json or "{}", type=DataPlane)
-    return Reading(now_ns, plane, stats.sandboxes)
+    return Reading(now_ns, parse_statistics(stats.dataplane_json), stats.sandboxes)
 
 
 def view(now: Reading, earlier: Reading | None = None) -> View:

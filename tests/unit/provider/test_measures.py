@@ -1,7 +1,8 @@
 import pytest
 
+from junctiond.dataplane.statistics import Duration
 from junctiond.domain import Deployment, Function
-from provider.measures import Duration, RequestMeasures, buckets, exposition
+from provider.measures import RequestMeasures, buckets, exposition
 
 
 def test_buckets_with_and_without_the_last_one() -> None:
