@@ -89,9 +89,9 @@ impl Operations {
         })
     }
 
-    /// Forgets a sandbox.
-    pub fn detach(&self, sandbox: &str) {
-        self.plane.ports.detach(sandbox);
+    /// Forgets a sandbox; the supervisor tells the clients why, as it does of one that ended by itself.
+    pub fn detach(&self, sandbox: &str, reason: &str) {
+        self.plane.ports.detach(sandbox, reason);
     }
 
     /// Executes one request; `None`: the answer comes later through the inbox.
@@ -108,7 +108,15 @@ impl Operations {
                 sandbox,
                 timeout_ms,
             } => self.drain(client, id, &sandbox, timeout_ms),
-            op => self.execute_now(op).map(Some),
+            Op::Hello { protocol, client } => self.hello(protocol, &client).map(Some),
+            Op::SetPlatform(platform) => self.set_platform(platform).map(Some),
+            Op::PutFunction(function) => self.put_function(function).map(Some),
+            Op::DeleteFunction { name, namespace } => {
+                self.delete_function(&name, &namespace).map(Some)
+            }
+            Op::ListFunctions => Ok(Some(json!({ "functions": self.plane.front.functions() }))),
+            Op::ListSandboxes => Ok(Some(json!({ "sandboxes": self.sandboxes() }))),
+            Op::Stats => self.stats().map(Some),
         };
         let outcome = match done {
             Ok(None) => return None,
@@ -118,32 +126,18 @@ impl Operations {
         Some(Reply { id, outcome })
     }
 
-    fn execute_now(&self, op: Op) -> Result<Value> {
-        match op {
-            Op::Hello { protocol, client } => self.hello(protocol, &client),
-            Op::SetPlatform(platform) => self.set_platform(platform),
-            Op::PutFunction(function) => self.put_function(function),
-            Op::DeleteFunction { name, namespace } => {
-                if self.plane.front.delete_function(&name, &namespace) {
-                    Ok(json!({}))
-                } else {
-                    Err(failure(
-                        "unknown_function",
-                        format!("{name}.{namespace} is not known here"),
-                    ))
-                }
-            }
-            Op::ListFunctions => Ok(json!({ "functions": self.plane.front.functions() })),
-            Op::ListSandboxes => Ok(json!({ "sandboxes": self.sandboxes() })),
-            Op::Stats => {
-                let mut stats = to_value(&self.plane.front.stats())?;
-                stats["sandboxes"] = self.sandboxes();
-                Ok(stats)
-            }
-            Op::Probe { .. } | Op::Drain { .. } => {
-                Err(failure("bad_request", "this operation is answered later"))
-            }
+    fn delete_function(&self, name: &str, namespace: &str) -> Result<Value> {
+        if self.plane.front.delete_function(name, namespace) {
+            return Ok(json!({}));
         }
+        let text = format!("{name}.{namespace} is not known here");
+        Err(failure("unknown_function", text))
+    }
+
+    fn stats(&self) -> Result<Value> {
+        let mut stats = to_value(&self.plane.front.stats())?;
+        stats["sandboxes"] = self.sandboxes();
+        Ok(stats)
     }
 
     fn hello(&self, protocol: u32, client: &str) -> Result<Value> {

@@ -183,12 +183,7 @@ impl Server {
         };
         let _ = epoll::delete(&self.epoll, &keeper);
         if let Some(sandbox) = keeper.sandbox {
-            log::info!("sandbox {sandbox} detached: {reason}");
-            self.operations.detach(&sandbox);
-            self.publish(&Event::Detached {
-                sandbox,
-                reason: reason.into(),
-            });
+            self.operations.detach(&sandbox, reason);
         }
     }
 

@@ -13,7 +13,7 @@ pub(crate) enum Command {
     /// Serve this sandbox; the descriptor is its init's pidfd.
     Attach(Box<Sandbox>, OwnedFd),
     /// Stop serving it.
-    Detach(u64),
+    Detach(u64, String),
     /// A connection for a parked call stands, or could not be made.
     Connected {
         sandbox: u64,

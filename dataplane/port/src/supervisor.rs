@@ -171,11 +171,11 @@ impl Supervisor {
         ))
     }
 
-    /// Stops serving a sandbox. Unknown names are ignored.
-    pub fn detach(&self, sandbox: &str) {
+    /// Stops serving a sandbox; `reason` goes into the event. Unknown names are ignored.
+    pub fn detach(&self, sandbox: &str, reason: &str) {
         if let Some(entry) = self.registry.get(sandbox) {
             self.registry.remove(entry.shared.id);
-            self.inboxes[entry.worker].send(Command::Detach(entry.shared.id));
+            self.inboxes[entry.worker].send(Command::Detach(entry.shared.id, reason.to_owned()));
         }
     }
 

@@ -109,6 +109,6 @@ fn a_name_is_attached_once_and_free_again_when_the_guest_ends() {
     let _again = world.launch(&mut python("import time; time.sleep(30)"));
     let error = world.supervisor.dial("one", 8080).unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::ConnectionRefused);
-    world.supervisor.detach("one");
-    world.supervisor.detach("unknown");
+    world.supervisor.detach("one", "detached");
+    world.supervisor.detach("unknown", "detached");
 }

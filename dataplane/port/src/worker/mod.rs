@@ -115,7 +115,7 @@ impl Worker {
         while let Ok(command) = self.commands.try_recv() {
             match command {
                 Command::Attach(sandbox, init) => self.attach(*sandbox, init),
-                Command::Detach(id) => self.evict(id, "detached"),
+                Command::Detach(id, reason) => self.evict(id, &reason),
                 Command::Connected {
                     sandbox,
                     cookie,
