@@ -100,18 +100,18 @@ class Observed:
     """Why the candidate cannot serve; None while it may."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """The durations and bounds that decisions use."""
+    """The durations and bounds that decisions use. What an operator sets has no default here: `Settings` holds it."""
 
-    ready_timeout_ns: int = 60_000_000_000
-    drain_timeout_ns: int = 60_000_000_000
-    stop_timeout_ns: int = 35_000_000_000
+    ready_timeout_ns: int
+    drain_timeout_ns: int
+    stop_timeout_ns: int
     """After this a stop has hung: the keeper is killed, and the sandbox with it."""
-    attach_timeout_ns: int = 10_000_000_000
+    attach_timeout_ns: int
     backoff_first_ns: int = 10_000_000
-    backoff_max_ns: int = 30_000_000_000
-    healthy_after_ns: int = 30_000_000_000
+    backoff_max_ns: int
+    healthy_after_ns: int
     launches_max: int = 4
     """Replicas of one function that start at the same time."""
 

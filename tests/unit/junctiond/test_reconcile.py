@@ -47,7 +47,14 @@ from junctiond.lifecycle.state import (
     backoff_ns,
 )
 
-POLICY = Policy()
+POLICY = Policy(
+    ready_timeout_ns=60_000_000_000,
+    drain_timeout_ns=60_000_000_000,
+    stop_timeout_ns=35_000_000_000,
+    attach_timeout_ns=10_000_000_000,
+    backoff_max_ns=30_000_000_000,
+    healthy_after_ns=30_000_000_000,
+)
 SECOND = 1_000_000_000
 
 
