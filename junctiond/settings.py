@@ -16,6 +16,7 @@ BIN_DIR_VARIABLE = "JUNCTIOND_BIN_DIR"
 CONFIG_VARIABLE = "JUNCTIOND_CONFIG"
 """Path of the TOML file where no argument names one."""
 SYSTEM_BIN_DIR = Path("/usr/lib/junctiond")
+SHIM = "libjshim.so"
 _CHECKOUT = Path(__file__).resolve().parents[1]
 
 
@@ -45,6 +46,9 @@ class Settings:
     """Where jnetd, jsandbox and jinit are looked for before a checkout's build and /usr/lib/junctiond."""
     workers: int = 0
     """Front-door threads of jnetd; 0: jnetd decides by the number of cores."""
+    rings: bool = True
+    """Whether functions get the shim that lets their connections ride on shared-memory rings; a function opts out by
+    the annotation com.junctiond.rings: "false"."""
     network: str = "10.62.0.0/16"
     """Addresses that functions see; the first one is the gateway's."""
     uid_base: int = 1_000_000
@@ -132,8 +136,17 @@ class Settings:
         """The provider, behind jnetd."""
         return self.run_dir / "provider.sock"
 
+    def shim(self) -> Path | None:
+        """The library that is preloaded into functions; None: rings are off here, or it was not built."""
+        if not self.rings:
+            return None
+        try:
+            return self.binary(SHIM)
+        except SettingsError:
+            return None
+
     def binary(self, name: str) -> Path:
-        """Path of jnetd, jsandbox or jinit.
+        """Path of jnetd, jsandbox, jinit or the shim.
 
         Raises:
             SettingsError: it is nowhere, with the places that were looked at.

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 KERNEL_MIN = (5, 11)
 """Seccomp notifications that pass descriptors in one step (SECCOMP_ADDFD_FLAG_SEND needs 5.14; falls back before)."""
 CONTROLLERS = ("memory", "cpu", "pids")
+DISPENSABLE = frozenset({"libjshim.so"})
+"""Parts of the data plane without which functions run, only slower."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +123,7 @@ def _cgroup(facts: Facts) -> Feature:
 def _binaries(facts: Facts) -> list[Feature]:
     mend = "make build, or set JUNCTIOND_BIN_DIR to the folder that has it"
     return [
-        Feature(name, bool(path), True, path or "not found", mend)
+        Feature(name, bool(path), name not in DISPENSABLE, path or "not found", mend)
         for name, path in facts.binaries.items()
     ]
 

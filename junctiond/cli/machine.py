@@ -12,9 +12,9 @@ from pathlib import Path
 import msgspec
 
 from junctiond.cli.features import Facts, Feature
-from junctiond.settings import Settings, SettingsError, split_address
+from junctiond.settings import SHIM, Settings, SettingsError, split_address
 
-PARTS = ("jnetd", "jsandbox", "jinit")
+PARTS = ("jnetd", "jsandbox", "jinit", SHIM)
 CGROUP = Path("/sys/fs/cgroup")
 CHECK_TIMEOUT_S = 20
 

@@ -173,6 +173,7 @@ class Workshop:
             uid_base=self.addresses.uid(lease.slot),
             secrets=self.find_secrets(deployment.namespace, deployment.secrets),
             jinit=self._settings.binary("jinit") if forks else None,
+            shim=self._settings.shim(),
         )
 
     def find_secrets(

@@ -27,7 +27,10 @@ from junctiond.settings import Settings
 PORT_DEFAULT = 8080
 PORT_ANNOTATION = "com.junctiond.port"
 READY_PATH_ANNOTATION = "com.openfaas.ready.http.path"
+RINGS_ANNOTATION = "com.junctiond.rings"
 JINIT_TARGET = "/.junction/jinit"
+SHIM_TARGET = "/.junction/libjshim.so"
+PRELOAD = "LD_PRELOAD"
 PATH_DEFAULT = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 EXEC_TIMEOUT_DEFAULT_NS = 30_000_000_000
 _MS = 1_000_000
@@ -74,6 +77,8 @@ class LaunchPlan:
     memory_bytes: int | None
     cpu_millicores: int | None
     read_only_root: bool
+    rings: bool
+    """Whether the shim may be preloaded. A static program ignores it, and so does our own init."""
 
 
 def has_watchdog(config: ImageConfig) -> bool:
@@ -128,6 +133,7 @@ def make_plan(
         memory_bytes=limits.memory_bytes(memory),
         cpu_millicores=limits.cpu_millicores(cpu),
         read_only_root=deployment.read_only_root,
+        rings=_wants_rings(deployment) and mode not in _FORKING.values(),
     )
 
 
@@ -166,10 +172,27 @@ def environment(config: ImageConfig, deployment: Deployment) -> dict[str, str]:
     return found
 
 
-def binds(plan: LaunchPlan, jinit: Path | None) -> tuple[tuple[str, str], ...]:
-    """Read-only binds (source, target) that the plan needs; `jinit` is this host's binary."""
+def binds(
+    plan: LaunchPlan, jinit: Path | None, shim: Path | None = None
+) -> tuple[tuple[str, str], ...]:
+    """Read-only binds (source, target) that the plan needs; `jinit` and `shim` are this host's files."""
     forks = plan.mode in _FORKING.values()
-    return ((str(jinit), JINIT_TARGET),) if forks and jinit else ()
+    init = ((str(jinit), JINIT_TARGET),) if forks and jinit else ()
+    return (*init, (str(shim), SHIM_TARGET)) if plan.rings and shim else init
+
+
+def preloaded(plan: LaunchPlan, shim: Path | None) -> tuple[str, ...]:
+    """The environment with the shim in LD_PRELOAD (ld.so(8)).
+
+    It comes last: what the image preloads wraps the C library, and the shim stands where that library's
+    calls are made.
+    """
+    if not (plan.rings and shim):
+        return plan.env
+    prefix = f"{PRELOAD}="
+    own = [entry.removeprefix(prefix) for entry in plan.env if entry.startswith(prefix)]
+    others = [entry for entry in plan.env if not entry.startswith(prefix)]
+    return (*others, prefix + ":".join([*filter(None, own), SHIM_TARGET]))
 
 
 def _process(
@@ -224,6 +247,16 @@ def _annotated_port(deployment: Deployment, port: int) -> int:
             f"annotation {PORT_ANNOTATION} {text[:20]!r} must be a port from 1 to 65535",
         )
     return chosen
+
+
+def _wants_rings(deployment: Deployment) -> bool:
+    text = deployment.annotations.get(RINGS_ANNOTATION, "true")
+    if text not in ("true", "false"):
+        raise HostError(
+            Reason.DEPLOYMENT_INVALID,
+            f'annotation {RINGS_ANNOTATION} {text[:20]!r} must be "true" or "false"',
+        )
+    return text == "true"
 
 
 def _port(text: str) -> int | None:

@@ -108,8 +108,9 @@ def build(
     uid_base: int,
     secrets: tuple[tuple[str, Path], ...],
     jinit: Path | None,
+    shim: Path | None = None,
 ) -> SandboxSpec:
-    """The specification of one replica."""
+    """The specification of one replica; `jinit` and `shim` are this host's files, where there are any."""
     log = log_path(settings, deployment.namespace, deployment.name, sandbox)
     return SandboxSpec(
         id=sandbox,
@@ -121,8 +122,10 @@ def build(
             writable_mib=settings.writable_mib,
             tmp_mib=settings.tmp_mib,
         ),
-        process=Process(argv=plan.argv, env=plan.env, cwd=plan.cwd, user=plan.user),
-        binds=tuple(Bind(*bind) for bind in plans.binds(plan, jinit)),
+        process=Process(
+            argv=plan.argv, env=plans.preloaded(plan, shim), cwd=plan.cwd, user=plan.user
+        ),
+        binds=tuple(Bind(*bind) for bind in plans.binds(plan, jinit, shim)),
         hostname=deployment.name,
         network=Network(
             address=address,

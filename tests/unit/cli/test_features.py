@@ -86,7 +86,7 @@ def test_facts_of_this_machine() -> None:
     facts = machine.read(Settings(listen="127.0.0.1:1"))
     assert facts.euid == os.geteuid()
     assert facts.cgroup_version in (0, 1, 2)
-    assert set(facts.binaries) == {"jnetd", "jsandbox", "jinit"}
+    assert set(facts.binaries) == {"jnetd", "jsandbox", "jinit", "libjshim.so"}
 
 
 def test_cgroup_versions(tmp_path: Path) -> None:

@@ -7,7 +7,15 @@ import pytest
 from junctiond.domain import Deployment, Resources
 from junctiond.errors import HostError, Reason
 from junctiond.images.base import Image, ImageConfig
-from junctiond.sandbox.plan import JINIT_TARGET, Mode, Watchdog, binds, make_plan
+from junctiond.sandbox.plan import (
+    JINIT_TARGET,
+    SHIM_TARGET,
+    Mode,
+    Watchdog,
+    binds,
+    make_plan,
+    preloaded,
+)
 from junctiond.sandbox.spec import build
 from junctiond.sandbox.watchdog import detect
 from junctiond.settings import Settings
@@ -215,3 +223,29 @@ def test_a_specification_holds_what_the_keeper_reads():
     assert spec.run_dir == "/run/junctiond/sandboxes/f.openfaas-fn.0a"
     assert spec.log.path == "/var/lib/junctiond/logs/openfaas-fn/f/f.openfaas-fn.0a.log"
     assert ("10.62.0.1", "gateway") in spec.network.hosts
+
+
+SHIM = Path("/lib/libjshim.so")
+
+
+def test_the_shim_is_preloaded_after_what_the_image_preloads():
+    made = plan(image(*HTTP, "LD_PRELOAD=/opt/jemalloc.so"))
+    assert binds(made, None, SHIM) == ((str(SHIM), SHIM_TARGET),)
+    assert f"LD_PRELOAD=/opt/jemalloc.so:{SHIM_TARGET}" in preloaded(made, SHIM)
+    assert f"LD_PRELOAD={SHIM_TARGET}" in preloaded(plan(image(*HTTP)), SHIM)
+
+
+def test_without_shim_or_rings_the_environment_is_the_image_s():
+    made = plan(image(*HTTP))
+    assert (binds(made, None, None), preloaded(made, None)) == ((), made.env)
+    for without in (
+        plan(image(*HTTP), deployment(annotations={"com.junctiond.rings": "false"})),
+        plan(image("fprocess=cat")),
+    ):
+        assert not without.rings
+        assert (binds(without, None, SHIM), preloaded(without, SHIM)) == ((), without.env)
+
+
+def test_an_annotation_that_is_neither_true_nor_false_is_refused():
+    with pytest.raises(HostError, match=r"com\.junctiond\.rings"):
+        plan(image(*HTTP), deployment(annotations={"com.junctiond.rings": "no"}))
