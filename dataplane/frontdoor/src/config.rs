@@ -11,6 +11,8 @@ pub struct Config {
     pub listeners: Vec<TcpListener>,
     /// Threads; 0: one where there are two cores or fewer, else one for every two.
     pub workers: usize,
+    /// Cores of the workers, dealt out in turn; empty: wherever the process may run.
+    pub cores: Vec<usize>,
     /// Unix socket of the provider, which gets every path but `/function/…`.
     pub provider_socket: PathBuf,
     /// Version in `X-Served-By: junctiond/VERSION`.
@@ -26,6 +28,7 @@ impl Default for Config {
         Self {
             listeners: Vec::new(),
             workers: 0,
+            cores: Vec::new(),
             provider_socket: PathBuf::from("/run/junctiond/provider.sock"),
             version: env!("CARGO_PKG_VERSION").into(),
             limits: Limits::default(),

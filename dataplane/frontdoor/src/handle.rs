@@ -75,9 +75,13 @@ impl FrontDoor {
                 Arc::clone(&shared),
                 listeners.collect::<io::Result<_>>()?,
             )?;
+            let core = match config.cores.len() {
+                0 => None,
+                count => Some(config.cores[index % count]),
+            };
             let thread = std::thread::Builder::new()
                 .name(format!("front-{index}"))
-                .spawn(move || work(worker))?;
+                .spawn(move || work(worker, core))?;
             front
                 .threads
                 .lock()
@@ -199,7 +203,8 @@ impl Drop for FrontDoor {
     }
 }
 
-fn work(mut worker: Worker) {
+fn work(mut worker: Worker, core: Option<usize>) {
+    worker.shared.shards[worker.index].seat.take(core);
     if let Err(error) = worker.run() {
         log::error!(
             "front-door worker {} cannot wait for events any more: {error}",

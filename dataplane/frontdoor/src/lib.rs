@@ -34,6 +34,7 @@ mod queue;
 mod relay;
 mod reply;
 mod route;
+mod seat;
 mod shed;
 mod slab;
 mod stats;

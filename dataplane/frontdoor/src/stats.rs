@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use serde::Serialize;
 
+use crate::seat::Seat;
+
 /// Upper bounds of the duration histogram, in seconds: Prometheus's defaults.
 pub const BOUNDS_S: [f64; 11] = [
     0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
@@ -176,6 +178,7 @@ impl FunctionStats {
 /// Counters of one worker, as kept by it.
 #[derive(Debug, Default)]
 pub struct WorkerShard {
+    pub seat: Seat,
     pub connections: Counter,
     pub requests: Counter,
     pub wakeups: Counter,
@@ -183,7 +186,7 @@ pub struct WorkerShard {
 }
 
 /// Counters of one worker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct WorkerStats {
     /// Client connections open now.
     pub connections: u64,
@@ -193,15 +196,34 @@ pub struct WorkerStats {
     pub wakeups: u64,
     /// Events it found then.
     pub events: u64,
+    /// Its thread.
+    pub thread: i32,
+    /// Cores that the thread may use.
+    pub cores: Vec<usize>,
+    /// Time on a core, in nanoseconds.
+    pub run_ns: u64,
+    /// Time in which it could have run and others had the core, in nanoseconds.
+    pub wait_ns: u64,
+    /// Time asleep, in nanoseconds.
+    pub park_ns: u64,
 }
 
 impl From<&WorkerShard> for WorkerStats {
     fn from(shard: &WorkerShard) -> Self {
+        let times = shard.seat.times();
         Self {
             connections: shard.connections.get(),
             requests: shard.requests.get(),
             wakeups: shard.wakeups.get(),
             events: shard.events.get(),
+            thread: shard
+                .seat
+                .thread()
+                .map_or(0, |thread| thread.as_raw_nonzero().get()),
+            cores: shard.seat.cores(),
+            run_ns: times.run_ns,
+            wait_ns: times.wait_ns,
+            park_ns: times.park_ns,
         }
     }
 }

@@ -8,6 +8,7 @@ use lexopt::prelude::{Long, Short, ValueExt};
 /// What `jnetd --help` prints.
 pub const USAGE: &str = "\
 Usage: jnetd --listen ADDR:PORT --control PATH --attach PATH --provider PATH [--workers N]
+             [--cores LIST]
 
 Owns every socket of every sandbox of this host and serves /function/*.
 
@@ -16,7 +17,11 @@ Owns every socket of every sandbox of this host and serves /function/*.
   --attach PATH        Unix socket on which keepers hand over sandboxes
   --provider PATH      Unix socket of the provider, which gets every other path
   --workers N          front-door threads (default: 1 on up to two cores, else half of them)
+  --cores LIST         cores of these threads, dealt out in turn, as in 0,2-3 (default: not pinned)
   --version            print the version";
+
+/// More cores than Linux is built for.
+const CORES_MAX: usize = 8192;
 
 /// Settings from the command line.
 #[derive(Debug, PartialEq, Eq)]
@@ -31,6 +36,8 @@ pub struct Arguments {
     pub provider: PathBuf,
     /// Front-door threads.
     pub workers: usize,
+    /// Their cores; empty: not pinned.
+    pub cores: Vec<usize>,
 }
 
 /// What the command line asks for.
@@ -56,6 +63,7 @@ pub fn parse(
     let mut listen = Vec::new();
     let (mut control, mut attach, mut provider) = (None, None, None);
     let mut workers = if cores <= 2 { 1 } else { cores / 2 };
+    let mut cores_of_workers = Vec::new();
     while let Some(word) = parser.next()? {
         match word {
             Long("listen") => listen.push(parser.value()?.parse()?),
@@ -63,6 +71,7 @@ pub fn parse(
             Long("attach") => attach = Some(PathBuf::from(parser.value()?)),
             Long("provider") => provider = Some(PathBuf::from(parser.value()?)),
             Long("workers") => workers = parser.value()?.parse::<std::num::NonZeroUsize>()?.get(),
+            Long("cores") => cores_of_workers = parser.value()?.parse_with(core_list)?,
             Long("version") => return Ok(Command::Version),
             Long("help") | Short('h') => return Ok(Command::Help),
             _ => return Err(word.unexpected()),
@@ -77,7 +86,24 @@ pub fn parse(
         attach: attach.ok_or("--attach PATH is missing")?,
         provider: provider.ok_or("--provider PATH is missing")?,
         workers,
+        cores: cores_of_workers,
     }))
+}
+
+/// Cores as the kernel writes them (`cpuset(7)`, list format): numbers and ranges, separated by commas.
+fn core_list(text: &str) -> Result<Vec<usize>, String> {
+    let wrong = || format!("{text:?} is no list of cores; write numbers and ranges, as in 0,2-3");
+    let mut cores = Vec::new();
+    for part in text.split(',') {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let first: usize = first.parse().map_err(|_| wrong())?;
+        let last: usize = last.parse().map_err(|_| wrong())?;
+        if last < first || last >= CORES_MAX {
+            return Err(wrong());
+        }
+        cores.extend(first..=last);
+    }
+    Ok(cores)
 }
 
 #[cfg(test)]
@@ -110,6 +136,15 @@ mod tests {
             arguments.listen,
             ["127.0.0.1:8080".parse().expect("address")]
         );
+    }
+
+    #[test]
+    fn cores_are_numbers_and_ranges() {
+        assert_eq!(core_list("0"), Ok(vec![0]));
+        assert_eq!(core_list("0,2-4,9"), Ok(vec![0, 2, 3, 4, 9]));
+        for wrong in ["", "a", "1-", "3-2", "0-99999", "0,,1", "-1"] {
+            assert!(core_list(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

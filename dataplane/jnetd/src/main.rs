@@ -77,6 +77,7 @@ fn run(arguments: &Arguments) -> io::Result<()> {
         jd_frontdoor::Config {
             listeners: listeners.collect::<io::Result<_>>()?,
             workers: arguments.workers,
+            cores: arguments.cores.clone(),
             provider_socket: arguments.provider.clone(),
             version: env!("CARGO_PKG_VERSION").into(),
             ..jd_frontdoor::Config::default()

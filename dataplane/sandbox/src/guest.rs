@@ -145,7 +145,7 @@ fn build(handover: &mut Handover<'_>) -> Result<Payload, LaunchError> {
     procfs::mount_cgroups(&handover.cgroups, spec.uid_base)?;
     leave_host_users(&handover.user_namespace)?;
     die_with_keeper(&handover.reports)?;
-    Payload::prepare(&spec.process, built.account)
+    Payload::prepare(spec, built.account)
 }
 
 /// Sets both limits of `resource`. A root without CAP_SYS_RESOURCE cannot go above what it was given itself; less than asked for is

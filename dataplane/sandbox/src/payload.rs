@@ -8,14 +8,15 @@ use rustix::fs::{open, Mode, OFlags};
 use rustix::process::{chdir, setsid, umask};
 use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
 use rustix::thread::{
-    set_no_new_privs, set_thread_groups, set_thread_res_gid, set_thread_res_uid, Gid, Uid,
+    sched_setaffinity, set_no_new_privs, set_thread_groups, set_thread_res_gid, set_thread_res_uid,
+    CpuSet, Gid, Uid,
 };
 
 use crate::account::Account;
 use crate::launch_error::{LaunchError, Step};
 use crate::report;
 use crate::seccomp::{self, assembler::Instruction};
-use crate::spec::Process;
+use crate::spec::Spec;
 use crate::sys::clone::exit_now;
 use crate::sys::{exec, filter, namespace};
 use crate::{lookup, privilege};
@@ -29,6 +30,7 @@ pub struct Payload {
     cwd: String,
     account: Account,
     filter: Vec<Instruction>,
+    cores: Vec<usize>,
 }
 
 impl Payload {
@@ -36,7 +38,8 @@ impl Payload {
     ///
     /// # Errors
     /// When a text holds a NUL byte.
-    pub fn prepare(process: &Process, account: Account) -> Result<Self, LaunchError> {
+    pub fn prepare(spec: &Spec, account: Account) -> Result<Self, LaunchError> {
+        let process = &spec.process;
         let c_string = |text: &String| {
             CString::new(text.as_str())
                 .map_err(|_| LaunchError::new("process", "argv and env must not hold NUL bytes"))
@@ -57,6 +60,7 @@ impl Payload {
             cwd: process.cwd.clone(),
             account,
             filter: seccomp::program(),
+            cores: spec.cores.clone(),
         })
     }
 }
@@ -79,6 +83,7 @@ fn confine(
 ) -> Result<(), LaunchError> {
     let account = &payload.account;
     setsid().step(|| "setsid")?;
+    settle(&payload.cores, reports)?;
     let null = open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
         .step(|| "opening /dev/null")?;
     dup2_stdin(&null).step(|| "standard input")?;
@@ -103,6 +108,21 @@ fn confine(
     namespace::close_at_exec(3).step(|| "closing inherited descriptors")?;
     let listener = install(&payload.filter).step(|| "installing the system call filter")?;
     report::listener(reports, &listener).step(|| "handing over the filter's listener")
+}
+
+/// Goes to the cores that the program is to see from its first instruction on: runtimes count them once, at their start.
+/// Cores that the host has taken away meanwhile must not keep a function from starting.
+fn settle(cores: &[usize], reports: &OwnedFd) -> Result<(), LaunchError> {
+    if cores.is_empty() {
+        return Ok(());
+    }
+    let mut set = CpuSet::new();
+    cores.iter().for_each(|&core| set.set(core));
+    let Err(error) = sched_setaffinity(None, &set) else {
+        return Ok(());
+    };
+    let text = format!("cores {cores:?} cannot be used: {error}; the function uses any");
+    report::warning(reports, &text).step(|| "reporting")
 }
 
 /// Signals must not abort a call that the supervisor has already carried out, where the kernel can promise that.

@@ -18,6 +18,9 @@ pub const UID_COUNT: u32 = 65_536;
 /// Overlayfs refuses more lower directories than this (`fs/overlayfs/params.h`, `OVL_MAX_STACK`).
 const LAYERS_MAX: usize = 500;
 
+/// Cores that a mask of this program holds (`CPU_SET(3)`).
+const CORES_MAX: usize = rustix::thread::CpuSet::MAX_CPU;
+
 /// Longest name of a sandbox: it becomes a cgroup directory.
 const ID_BYTES_MAX: usize = 200;
 
@@ -67,6 +70,9 @@ pub struct Spec {
     pub uid_base: u32,
     /// Resource limits.
     pub limits: Limits,
+    /// Cores of the program when it starts; empty: all that the keeper may use. The host may choose others later.
+    #[serde(default)]
+    pub cores: Vec<usize>,
     /// Time between SIGTERM and SIGKILL, in milliseconds.
     pub grace_ms: u64,
     /// Where output goes.
@@ -234,6 +240,9 @@ impl Spec {
                 "pids_max must be at least 1, nofile_max at least 1024".to_owned(),
             );
         }
+        if self.cores.iter().any(|&core| core >= CORES_MAX) {
+            return fail("cores", format!("must be numbers below {CORES_MAX}"));
+        }
         if self.limits.cpu_millicores == Some(0) || self.limits.memory_bytes == Some(0) {
             return fail(
                 "limits",
@@ -393,5 +402,12 @@ pub(crate) mod tests {
         assert!(with("\"memory_bytes\": null", "\"memory_bytes\": 0").is_err());
         assert!(with("\"pids_max\": 1024", "\"pids_max\": 0").is_err());
         assert!(with("65536", "512").is_err());
+    }
+
+    #[test]
+    fn cores_that_no_mask_holds_are_refused() {
+        let some = with("\"hostname\"", "\"cores\": [0, 3], \"hostname\"");
+        assert_eq!(some.expect("valid").cores, [0, 3]);
+        assert!(with("\"hostname\"", "\"cores\": [1024], \"hostname\"").is_err());
     }
 }

@@ -104,7 +104,7 @@ impl Host {
             "binds": [], "hostname": "aes",
             "network": {"address": "10.62.0.5", "gateway": "10.62.0.1", "nameserver": "10.62.0.1", "hosts": [["10.62.0.1", "gateway"]]},
             "secrets": [], "uid_base": UID_BASE,
-            "limits": {"memory_bytes": null, "cpu_millicores": null, "pids_max": 256, "nofile_max": 4096},
+            "limits": {"memory_bytes": null, "cpu_millicores": null, "pids_max": 256, "nofile_max": 4096}, "cores": [],
             "grace_ms": 5000, "log": {"path": path("out.log"), "bytes_max": 16 << 20}, "cgroup_parent": CGROUP_PARENT
         });
         Self {

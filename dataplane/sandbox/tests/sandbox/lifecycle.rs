@@ -46,6 +46,26 @@ fn both_streams_reach_the_log_and_nothing_is_left_behind() {
 }
 
 #[test]
+fn the_program_starts_on_the_cores_it_is_given() {
+    let allowed = |mut host: Host| {
+        host.run(&["cat", "/proc/self/status"]);
+        let lines = host.output();
+        let line = lines
+            .iter()
+            .find(|line| line.starts_with("Cpus_allowed_list:"));
+        line.expect("a line of cores").clone()
+    };
+    let mine = fs::read_to_string("/proc/self/status").expect("status");
+    assert!(mine.contains(&allowed(Host::new())));
+    assert_eq!(
+        allowed(Host::new().with("/cores", json!([0]))),
+        "Cpus_allowed_list:\t0"
+    );
+    // A core that the host does not have: said, and the function starts all the same.
+    assert!(mine.contains(&allowed(Host::new().with("/cores", json!([1000])))));
+}
+
+#[test]
 fn a_line_of_a_mebibyte_is_kept_whole() {
     let mut host = Host::new();
     host.run(&["line", "1048576"]);
