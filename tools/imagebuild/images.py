@@ -13,7 +13,7 @@ PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 APP_ID = 10001
 HOME = "/home/app"
 
-# Shared by hello and node-hello: one layer on disk and in the page cache for both.
+# Shared by all dynamic images: one layer on disk and in the page cache.
 BASE = ("libc6", "zlib1g", "libssl3", "libgcc-s1")
 PYTHON = (
     "python3.11-minimal", "libpython3.11-minimal", "libpython3.11-stdlib",
@@ -36,6 +36,7 @@ NODE = (
     "nodejs", "libnode108", "libstdc++6", "libicu72", "libuv1", "libnghttp2-14", "libc-ares2", "libbrotli1",
     "node-acorn", "node-busboy", "node-cjs-module-lexer", "node-undici", "node-xtend",
 )  # fmt: skip
+NGINX = ("nginx", "libpcre2-8-0", "libcrypt1")
 LIBC_DROPPED = tuple(f"usr/lib/{arch}-linux-gnu/gconv" for arch in ("x86_64", "aarch64"))
 
 
@@ -51,11 +52,15 @@ class Places:
 def all_images(places: Places) -> list[ImageSpec]:
     """Every image, in the order in which a reader meets them."""
     base = _base(places)
+    python = _python(places)
     watchdog = _watchdog(places)
     return [
         _aes(places),
-        _hello(places, base, watchdog),
+        _hello(places, (base, python, watchdog)),
+        _asyncio(places, (base, python)),
         _node(places, base),
+        _nginx(places, base),
+        _epoll(places, base),
         _cgi(places, watchdog),
     ]
 
@@ -68,16 +73,25 @@ def _aes(places: Places) -> ImageSpec:
     )
 
 
-def _hello(places: Places, base: Layer, watchdog: Layer) -> ImageSpec:
+def _python(places: Places) -> Layer:
     runtime = _debian(places, PYTHON, PYTHON_DROPPED)
     runtime.link("usr/bin/python3", "python3.11")
     bytecode.compile_tree(runtime, "usr/lib/python3.11")
+    return layer(runtime.archive())
+
+
+def _app(places: Places, name: str) -> Layer:
+    """The source of a function as a layer of its own."""
     app = Tree()
-    app.copy(places.functions / "hello", HOME)
+    app.copy(places.functions / name, HOME)
     bytecode.compile_tree(app, HOME.strip("/"))
+    return layer(app.archive())
+
+
+def _hello(places: Places, below: tuple[Layer, ...]) -> ImageSpec:
     return ImageSpec(
         "hello",
-        (base, layer(runtime.archive()), watchdog, layer(app.archive())),
+        (*below, _app(places, "hello")),
         ("fwatchdog",),
         env=(
             PATH,
@@ -87,6 +101,18 @@ def _hello(places: Places, base: Layer, watchdog: Layer) -> ImageSpec:
             "upstream_url=http://127.0.0.1:5000",
             "PYTHONUNBUFFERED=1",
         ),
+        workdir=HOME,
+        user="app",
+        ports=(8080,),
+    )
+
+
+def _asyncio(places: Places, below: tuple[Layer, ...]) -> ImageSpec:
+    return ImageSpec(
+        "asyncio",
+        (*below, _app(places, "asyncio")),
+        ("python3", "server.py"),
+        env=(PATH, f"HOME={HOME}"),
         workdir=HOME,
         user="app",
         ports=(8080,),
@@ -105,6 +131,30 @@ def _node(places: Places, base: Layer) -> ImageSpec:
         workdir=HOME,
         user="app",
         ports=(3000,),
+    )
+
+
+def _nginx(places: Places, base: Layer) -> ImageSpec:
+    tree = _debian(places, NGINX, ())
+    # Debian's own configuration stays out: it includes folders of sites and modules that are not here.
+    server = Tree({"usr/sbin/nginx": tree.entries["usr/sbin/nginx"]})
+    server.entries |= {path: one for path, one in tree.entries.items() if "/lib/" in f"/{path}"}
+    server.file("etc/nginx/nginx.conf", (places.functions / "nginx" / "nginx.conf").read_bytes())
+    return ImageSpec(
+        "nginx",
+        (base, layer(server.archive())),
+        ("nginx", "-e", "stderr"),
+        env=(PATH,),
+        user="app",
+        ports=(8080,),
+    )
+
+
+def _epoll(places: Places, base: Layer) -> ImageSpec:
+    tree = Tree()
+    tree.file("usr/bin/server", _c_build(places, "epoll"), 0o755)
+    return ImageSpec(
+        "epoll", (base, layer(tree.archive())), ("server",), (PATH,), user="app", ports=(8080,)
     )
 
 
@@ -202,4 +252,14 @@ def _go_build(places: Places, name: str) -> bytes:
         },
         check=True,
     )
+    return target.read_bytes()
+
+
+def _c_build(places: Places, name: str) -> bytes:
+    """A dynamic program for the C library of the base layer, Debian 12's or any newer one."""
+    target = places.cache / "c" / name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    source = places.functions / name / "server.c"
+    flags = ["-O2", "-Wall", "-Wextra", "-Werror", "-s", "-Wl,--build-id=none"]
+    subprocess.run(["gcc", *flags, "-o", str(target), str(source)], check=True)
     return target.read_bytes()
