@@ -26,6 +26,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 
 from junctiond import eventlog
 from junctiond.api.service import serve
+from junctiond.cores.host import layout_of, restrict
 from junctiond.dataplane.base import Dataplane, DataplaneError
 from junctiond.dataplane.client import DataplaneClient
 from junctiond.dataplane.process import DataplaneProcess
@@ -171,7 +172,11 @@ class Daemon:
             plane.check()
         secret_files = SecretFiles(settings.function_secrets_dir)
         logs = FunctionLogs(settings.logs_dir)
-        workshop = Workshop(settings, store, launcher, images, secret_files, logs)
+        layout = layout_of(settings)
+        workshop = Workshop(
+            *(settings, store, launcher, images, secret_files, logs),
+            seat=lambda lease: layout.first_seat,
+        )
         registry = FunctionRegistry(settings, store, workshop, dataplane, group)
         host = Host(settings, store, registry, workshop, dataplane, secret_files)
 
@@ -267,6 +272,7 @@ def main(settings: Settings) -> int:
     settings = with_descriptors(settings)
     failed: list[BaseException] = []
     try:
+        restrict(settings)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_until_signal(settings))
     except* (AlreadyRunning, SettingsError, StoreError, HostError, OSError) as errors:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_type_hints
 
+from junctiond.cores.layout import Mode, parse_cores
+
 ENVIRONMENT_PREFIX = "JUNCTIOND_"
 BIN_DIR_VARIABLE = "JUNCTIOND_BIN_DIR"
 CONFIG_VARIABLE = "JUNCTIOND_CONFIG"
@@ -45,7 +47,11 @@ class Settings:
     bin_dir: Path | None = None
     """Where jnetd, jsandbox and jinit are looked for before a checkout's build and /usr/lib/junctiond."""
     workers: int = 0
-    """Front-door threads of jnetd; 0: jnetd decides by the number of cores."""
+    """Front-door threads of jnetd; 0: as many as suit the number of cores."""
+    placement: str = "balanced"
+    """What the choice of cores is for: latency, balanced, eco; off: nothing is pinned or moved."""
+    cores: str = ""
+    """Cores that the platform and its functions may use, as in 0,2-3; empty: all that the daemon may."""
     rings: bool = True
     """Whether functions get the shim that lets their connections ride on shared-memory rings; a function opts out by
     the annotation com.junctiond.rings: "false"."""
@@ -262,6 +268,14 @@ def _check(settings: Settings) -> None:
             raise SettingsError(f"{cidr!r} is no network in CIDR notation: {error}") from error
     if ipaddress.ip_network(settings.network).version != 4:
         raise SettingsError(f"network {settings.network!r} must be an IPv4 network")
+    if settings.placement not in set(Mode):
+        known = ", ".join(Mode)
+        raise SettingsError(f"placement {settings.placement!r} is unknown; known are {known}")
+    if settings.cores:
+        try:
+            parse_cores(settings.cores)
+        except ValueError as error:
+            raise SettingsError(f"cores: {error}") from error
     for key in _KEYS:
         value = getattr(settings, key)
         if isinstance(value, int) and value < 0:

@@ -55,6 +55,15 @@ Listen = Annotated[
     str | None,
     typer.Option("--listen", metavar="ADDRESS:PORT", help="Where functions are invoked."),
 ]
+Placement = Annotated[
+    str | None,
+    typer.Option(
+        "--placement", metavar="latency|balanced|eco|off", help="What cores are chosen for."
+    ),
+]
+Cores = Annotated[
+    str | None, typer.Option("--cores", metavar="LIST", help="Cores to use, as in 0,2-3.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -63,18 +72,29 @@ def up(
     state_dir: StateDir = None,
     run_dir: RunDir = None,
     listen: Listen = None,
+    placement: Placement = None,
+    cores: Cores = None,
     config: Config = None,
     detach: Annotated[
         bool, typer.Option("--detach/--foreground", "-d", help="Return when ready; log to a file.")
     ] = False,
 ) -> None:
     """Run the host: daemon, data plane, provider, and every deployed function."""
-    settings = settings_of(config, state_dir=state_dir, run_dir=run_dir, listen=listen)
+    settings = settings_of(
+        config,
+        state_dir=state_dir,
+        run_dir=run_dir,
+        listen=listen,
+        placement=placement,
+        cores=cores,
+    )
     if detach:
         given = {
             "--state-dir": state_dir,
             "--run-dir": run_dir,
             "--listen": listen,
+            "--placement": placement,
+            "--cores": cores,
             "--config": config,
         }
         arguments = [part for key, value in given.items() if value for part in (key, str(value))]

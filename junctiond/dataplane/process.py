@@ -16,6 +16,8 @@ from pathlib import Path
 
 import psutil
 
+from junctiond.cores import host as cores
+from junctiond.cores.layout import show_cores
 from junctiond.settings import Settings, SettingsError, split_address
 
 logger = logging.getLogger(__name__)
@@ -69,8 +71,12 @@ def command_line(settings: Settings) -> list[str]:
         "--provider",
         str(settings.provider_socket),
     ]
-    if settings.workers:
-        command += ["--workers", str(settings.workers)]
+    layout = cores.layout_of(settings)
+    workers = len(layout.doors) or settings.workers
+    if workers:
+        command += ["--workers", str(workers)]
+    if layout.doors:
+        command += ["--cores", show_cores(layout.doors)]
     return command
 
 

@@ -39,6 +39,7 @@ class Workshop:
         secret_files: SecretFiles,
         logs: FunctionLogs,
         token: Callable[[], str] = lambda: randomness.token_hex(4),
+        seat: Callable[[Lease], tuple[int, ...]] = lambda lease: (),
     ) -> None:
         self._settings = settings
         self._store = store
@@ -46,6 +47,7 @@ class Workshop:
         self._images = images
         self._secrets = secret_files
         self._token = token
+        self._seat = seat
         self.logs = logs
         self.meter = UsageMeter(settings.cgroup_parent)
         network = ipaddress.IPv4Network(settings.network)
@@ -173,6 +175,7 @@ class Workshop:
             uid_base=self.addresses.uid(lease.slot),
             secrets=self.find_secrets(deployment.namespace, deployment.secrets),
             jinit=self._settings.binary("jinit") if forks else None,
+            cores=self._seat(lease),
             shim=self._settings.shim(),
         )
 

@@ -86,6 +86,8 @@ class SandboxSpec(msgspec.Struct, frozen=True, kw_only=True):
     secrets: tuple[Secret, ...]
     uid_base: int
     limits: Limits
+    cores: tuple[int, ...] = ()
+    """Where the program starts; empty: wherever its keeper may run."""
     grace_ms: int
     log: Log
     cgroup_parent: str
@@ -108,6 +110,7 @@ def build(
     uid_base: int,
     secrets: tuple[tuple[str, Path], ...],
     jinit: Path | None,
+    cores: tuple[int, ...] = (),
     shim: Path | None = None,
 ) -> SandboxSpec:
     """The specification of one replica; `jinit` and `shim` are this host's files, where there are any."""
@@ -141,6 +144,7 @@ def build(
             pids_max=settings.pids_max,
             nofile_max=settings.nofile_max,
         ),
+        cores=cores,
         grace_ms=plan.grace_ms,
         log=Log(str(log), settings.log_bytes_max),
         cgroup_parent=settings.cgroup_parent,
