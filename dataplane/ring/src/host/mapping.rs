@@ -1,0 +1,93 @@
+//! The memory of a slab: a sealed memfd, mapped.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::ptr::NonNull;
+
+use rustix::fs::{
+    fallocate, fcntl_add_seals, ftruncate, memfd_create, FallocateFlags, MemfdFlags, SealFlags,
+};
+use rustix::mm::{mmap, munmap, MapFlags, ProtFlags};
+
+use super::error::SlabError;
+use crate::abi::{SlabImage, SLAB_BYTES, SLOTS_AT, SLOT_BYTES};
+
+/// A mapped slab and its descriptor.
+pub(super) struct Mapping {
+    memfd: OwnedFd,
+    base: NonNull<SlabImage>,
+}
+
+// SAFETY: the mapping lives until drop and is only used through `&SlabImage`, whose words are atomics and
+// whose rings are opaque bytes; where it is used from makes no difference.
+unsafe impl Send for Mapping {}
+// SAFETY: as above.
+unsafe impl Sync for Mapping {}
+
+impl Mapping {
+    /// A slab of zeroes, none of it touched yet.
+    pub(super) fn create() -> Result<Self, SlabError> {
+        let failed = |step| {
+            move |errno: rustix::io::Errno| SlabError::Memory {
+                step,
+                source: errno.into(),
+            }
+        };
+        let memfd = sealable_memfd().map_err(failed("memfd_create"))?;
+        ftruncate(&memfd, SLAB_BYTES as u64).map_err(failed("ftruncate"))?;
+        // Before mapping: a guest that could shrink it would end us with SIGBUS. SEAL: nor may it add
+        // FUTURE_WRITE, with which the pages of a freed slot could no longer be dropped.
+        let seals = SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL;
+        fcntl_add_seals(&memfd, seals).map_err(failed("F_ADD_SEALS"))?;
+        // SAFETY: a fresh mapping at an address of the kernel's choice; nothing else is affected.
+        let base = unsafe {
+            mmap(
+                std::ptr::null_mut(),
+                SLAB_BYTES,
+                ProtFlags::READ | ProtFlags::WRITE,
+                MapFlags::SHARED | MapFlags::NORESERVE,
+                &memfd,
+                0,
+            )
+        }
+        .map_err(failed("mmap"))?;
+        let base = NonNull::new(base.cast::<SlabImage>()).ok_or(SlabError::Memory {
+            step: "mmap",
+            source: io::ErrorKind::Other.into(),
+        })?;
+        Ok(Self { memfd, base })
+    }
+
+    pub(super) fn image(&self) -> &SlabImage {
+        // SAFETY: mapped for SLAB_BYTES, page-aligned, until drop. Zeroes or anything else are valid.
+        unsafe { self.base.as_ref() }
+    }
+
+    pub(super) fn memfd(&self) -> BorrowedFd<'_> {
+        self.memfd.as_fd()
+    }
+
+    /// Gives the pages of a slot back to the system; it reads as zeroes afterwards. A kernel that cannot
+    /// do it keeps the pages: they belong to the same sandbox, so nothing leaks to another.
+    pub(super) fn drop_slot_pages(&self, slot: u32) {
+        let offset = (SLOTS_AT + slot as usize * SLOT_BYTES) as u64;
+        let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        let _ = fallocate(&self.memfd, flags, offset, SLOT_BYTES as u64);
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: mapped by `create` with this length; references to it are bound to `self`.
+        let _ = unsafe { munmap(self.base.as_ptr().cast(), SLAB_BYTES) };
+    }
+}
+
+fn sealable_memfd() -> rustix::io::Result<OwnedFd> {
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    match memfd_create(c"jd-ring", flags | MemfdFlags::NOEXEC_SEAL) {
+        // Linux before 6.3 does not know the flag.
+        Err(rustix::io::Errno::INVAL) => memfd_create(c"jd-ring", flags),
+        made => made,
+    }
+}
