@@ -22,7 +22,7 @@ export PYTHONDONTWRITEBYTECODE ?= 1
 
 say = @printf '\033[1m==> %s\033[0m\n' '$(1)'
 
-.PHONY: help setup build demo test check fmt images push lock bench clean
+.PHONY: help setup build demo test check fmt images push lock bench bench-faasd clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 10
@@ -102,6 +102,18 @@ lock: ## rewrite requirements.lock from pyproject.toml (needs uv on PATH)
 
 bench: setup $(STAMPS)/images ## measure, write loadtests/results/latest.json, print the goals beside it
 	@$(BIN)/python -m loadtests.bench
+
+bench-faasd: setup $(STAMPS)/images $(STAMPS)/incumbent ## measure beside OpenFaaS on containerd; OPTIONS=--quick for a short run
+	@$(BIN)/python -m loadtests.incumbent $(OPTIONS)
+
+$(STAMPS)/incumbent: $(wildcard tools/setup/faasd/* loadtests/incumbent/stack/*) | $(STAMPS)/debian
+	$(call say,containerd and runc from Debian; OpenFaaS gateway and our provider from Go modules)
+	@mkdir -p .cache/bin $(STAMPS)
+	tools/setup/debian.sh tools/setup/faasd/debian-packages.txt
+	export CGO_ENABLED=0
+	(cd tools/setup/faasd && go build -trimpath -o $(CURDIR)/.cache/bin/openfaas-gateway github.com/openfaas/faas/gateway)
+	(cd loadtests/incumbent/stack && go build -trimpath -o $(CURDIR)/.cache/bin/incumbent-stack .)
+	touch $(CURDIR)/$@
 
 clean: ## remove everything that was built; Debian packages stay
 	@rm -rf .venv .cache build dataplane/target .mypy_cache .ruff_cache .pytest_cache .hypothesis
