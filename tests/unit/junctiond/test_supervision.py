@@ -14,6 +14,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from junctiond.cores import host as cores
+from junctiond.cores.layout import show_cores
 from junctiond.dataplane.process import DataplaneProcess
 from junctiond.settings import Settings, SettingsError, load
 from junctiond.supervisor import Supervisor, child_environment, provider_command
@@ -50,14 +52,19 @@ def starts(folder: Path) -> int:
 
 
 async def test_jnetd_is_started_again_and_stopped(tmp_path: Path):
-    plane = DataplaneProcess(host(tmp_path), random.Random(1))
+    host_settings = host(tmp_path)
+    plane = DataplaneProcess(host_settings, random.Random(1))
     running = asyncio.ensure_future(plane.run())
     try:
         await until(lambda: starts(tmp_path) == 1)
         first = plane.pid
         assert first is not None
         command = psutil.Process(first).cmdline()
-        assert command[-2:] == ["--workers", "2"]
+        usable = cores.usable_cores()
+        doors = cores.layout_of(host_settings).doors
+        assert command[command.index("--workers") + 1] == "2"
+        assert set(doors) <= usable
+        assert command[-2:] == ["--cores", show_cores(doors)]
         os.kill(first, signal.SIGKILL)
         await until(lambda: starts(tmp_path) == 2 and plane.pid not in (None, first))
     finally:
