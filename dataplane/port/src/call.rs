@@ -4,6 +4,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Instant;
 
+use jd_link::Ticket;
 use rustix::io::Errno;
 
 use crate::datagram::Datagram;
@@ -59,6 +60,12 @@ pub(crate) enum Wait {
         cookie: u64,
         deadline: Option<Instant>,
     },
+    /// A worker of the front door that changes a connection over to a ring.
+    Upgrade {
+        number: u64,
+        ticket: Arc<Ticket>,
+        deadline: Instant,
+    },
     /// Something to receive.
     Receive {
         socket: OwnedFd,
@@ -79,6 +86,7 @@ impl Wait {
             | Self::Egress { deadline, .. }
             | Self::Receive { deadline, .. }
             | Self::Send { deadline, .. } => *deadline,
+            Self::Upgrade { deadline, .. } => Some(*deadline),
         }
     }
 }

@@ -2,8 +2,9 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 
+use jd_link::Owner;
 use jd_wire::names::{Listener, Name};
 use rustix::io::Errno;
 
@@ -64,10 +65,10 @@ impl Shared {
             .remove_if(|binding| binding.name().as_ref() == Some(listener));
     }
 
-    /// Connects the platform to the guest's listener of `port`.
-    pub fn dial(&self, port: u16) -> Result<OwnedFd, Errno> {
+    /// Connects the platform to the guest's listener of `port`; the guest may ask `owner` for a ring.
+    pub fn dial(&self, port: u16, owner: Option<&Arc<dyn Owner>>) -> Result<OwnedFd, Errno> {
         self.tally.dials.add();
-        let dialled = self.try_dial(port);
+        let dialled = self.try_dial(port, owner);
         if dialled.is_err() {
             self.tally.dial_failures.add();
         }
@@ -81,18 +82,25 @@ impl Shared {
         } else {
             IpAddr::V4(self.address)
         };
-        self.connect_to(Target::Address(to), source, to.ip())
+        self.connect_to(Target::Address(to), source, to.ip(), None)
     }
 
-    fn try_dial(&self, port: u16) -> Result<OwnedFd, Errno> {
+    fn try_dial(&self, port: u16, owner: Option<&Arc<dyn Owner>>) -> Result<OwnedFd, Errno> {
         self.connect_to(
             Target::Platform(port),
             self.gateway.into(),
             self.address.into(),
+            owner,
         )
     }
 
-    fn connect_to(&self, target: Target, source: IpAddr, here: IpAddr) -> Result<OwnedFd, Errno> {
+    fn connect_to(
+        &self,
+        target: Target,
+        source: IpAddr,
+        here: IpAddr,
+        owner: Option<&Arc<dyn Owner>>,
+    ) -> Result<OwnedFd, Errno> {
         let listeners = self.tcp().listeners(target);
         for listener in listeners {
             let here = if listener.ip.is_loopback() {
@@ -101,11 +109,12 @@ impl Shared {
                 here
             };
             let socket = self.spare()?;
-            self.name_client(
-                &socket,
-                SocketAddr::new(source, 0),
-                SocketAddr::new(here, listener.port),
-            )?;
+            let destination = SocketAddr::new(here, listener.port);
+            let source = self.name_client(&socket, SocketAddr::new(source, 0), destination)?;
+            if let Some(owner) = owner {
+                // Before the guest can accept it and ask.
+                self.dials.put(source, destination, owner);
+            }
             match socket::connect(socket.as_fd(), &Name::Listener(listener.clone()).to_bytes()) {
                 Ok(()) => return Ok(socket),
                 Err(Errno::CONNREFUSED) => self.forget(&listener),

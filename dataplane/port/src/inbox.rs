@@ -2,7 +2,9 @@
 
 use std::os::fd::OwnedFd;
 use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::Arc;
 
+use jd_link::{Granted, Owner, Refusal};
 use rustix::event::EventfdFlags;
 use rustix::io::Errno;
 
@@ -19,6 +21,13 @@ pub(crate) enum Command {
         sandbox: u64,
         cookie: u64,
         result: Result<OwnedFd, Errno>,
+    },
+    /// A connection changed over to a ring for a parked call, or did not.
+    Upgraded {
+        sandbox: u64,
+        number: u64,
+        outcome: Result<Granted, Refusal>,
+        owner: Arc<dyn Owner>,
     },
     /// End the thread.
     Stop,

@@ -10,6 +10,7 @@ mod call;
 mod census;
 mod datagram;
 mod dial;
+mod dials;
 mod egress;
 mod host;
 mod inbox;

@@ -52,6 +52,8 @@ pub(crate) struct Sandbox {
     pub datagram_number: u32,
     /// Where the next UDP descriptor's number is looked for.
     pub next_number: u32,
+    /// The same of the descriptors that belong to its rings.
+    pub next_ring_number: u32,
     /// The way to this sandbox's own worker.
     pub inbox: Arc<Inbox>,
     /// Time that the worker slept in calls on this sandbox's sockets; charged with the next.
@@ -125,6 +127,7 @@ impl Sandbox {
             datagrams: HashMap::new(),
             datagram_number: 0,
             next_number: 0,
+            next_ring_number: 0,
             inbox,
             slept: Duration::ZERO,
             census: Census::default(),
@@ -299,6 +302,8 @@ impl Sandbox {
             Wait::Pending { socket, deadline } => self.look_at_pending(socket, deadline),
             // Ends by a message of the egress thread.
             wait @ Wait::Egress { .. } => Ok(Outcome::Park(wait)),
+            // Ends by a message of the connection's owner.
+            wait @ Wait::Upgrade { .. } => Ok(Outcome::Park(wait)),
         }
     }
 }

@@ -4,13 +4,16 @@ use std::fs::File;
 use std::io;
 use std::net::Ipv4Addr;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use jd_link::{RingCounters, Rings};
 use jd_wire::names::Name;
 use rustix::io::Errno;
 
+use crate::dials::Dials;
+use crate::host::{Event, Host};
 use crate::netns;
 use crate::pending::Pending;
 use crate::ports::Ports;
@@ -60,6 +63,13 @@ pub(crate) struct Shared {
     pub hub: OwnedFd,
     pub hub_name: Vec<u8>,
     pub tally: Tally,
+    /// Connections of the platform, which may change over to rings.
+    pub dials: Dials,
+    pub next_upgrade: AtomicU64,
+    rings: Mutex<Option<Arc<Rings>>>,
+    /// How long the guest may poll its rings, in nanoseconds.
+    spin_ns: AtomicU32,
+    host: Arc<dyn Host>,
     pub pending: Pending,
     pub rooms: Rooms,
     queued: Queued,
@@ -94,7 +104,12 @@ pub(crate) fn stream(flags: i32) -> Result<OwnedFd, Errno> {
 
 impl Shared {
     /// Opens what is needed inside the socket namespace and finds the listeners that are there.
-    pub fn new(identity: Identity, netns: OwnedFd, home: Arc<OwnedFd>) -> io::Result<Self> {
+    pub fn new(
+        identity: Identity,
+        netns: OwnedFd,
+        home: Arc<OwnedFd>,
+        host: Arc<dyn Host>,
+    ) -> io::Result<Self> {
         let mut seed = [0; 10];
         rustix::rand::getrandom(&mut seed, rustix::rand::GetRandomFlags::empty())?;
         let nonce = u64::from_ne_bytes(*seed.first_chunk().unwrap_or(&[0; 8]));
@@ -126,6 +141,11 @@ impl Shared {
             hub,
             hub_name,
             tally: Tally::default(),
+            dials: Dials::default(),
+            next_upgrade: AtomicU64::new(0),
+            rings: Mutex::default(),
+            spin_ns: AtomicU32::new(0),
+            host,
             pending: Pending::default(),
             rooms: Rooms::default(),
             queued: Queued::default(),
@@ -139,6 +159,48 @@ impl Shared {
         };
         shared.rediscover();
         Ok(shared)
+    }
+
+    /// The rings of this sandbox, made when it asks for the first time.
+    pub fn rings(&self) -> Result<Arc<Rings>, Errno> {
+        let mut place = self.rings.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(rings) = &*place {
+            return Ok(Arc::clone(rings));
+        }
+        let (host, sandbox) = (Arc::clone(&self.host), self.name.clone());
+        let report = move |kind: &'static str| {
+            log::warn!("sandbox {sandbox} misbehaves: {kind}");
+            host.event(Event::Violation {
+                sandbox: sandbox.clone(),
+                kind: kind.to_owned(),
+            });
+        };
+        let rings = Rings::new(Box::new(report)).map_err(|error| {
+            log::warn!("sandbox {}: {error}", self.name);
+            Errno::NOMEM
+        })?;
+        rings.set_spin_ns(self.spin_ns.load(Ordering::Relaxed));
+        Ok(Arc::clone(place.insert(Arc::new(rings))))
+    }
+
+    /// Counters of the rings and the spin that is granted; `None`: the guest never asked for rings.
+    pub fn ring_counters(&self) -> Option<RingCounters> {
+        let place = self.rings.lock().unwrap_or_else(PoisonError::into_inner);
+        place.as_ref().map(|rings| rings.counters())
+    }
+
+    /// Grants the guest so much polling before it parks, also on a slab made later.
+    pub fn set_spin_ns(&self, spin_ns: u32) {
+        self.spin_ns.store(spin_ns, Ordering::Relaxed);
+        let place = self.rings.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(rings) = &*place {
+            rings.set_spin_ns(spin_ns);
+        }
+    }
+
+    /// How long the guest may poll, in nanoseconds.
+    pub fn spin_ns(&self) -> u32 {
+        self.spin_ns.load(Ordering::Relaxed)
     }
 
     /// The port table of TCP.

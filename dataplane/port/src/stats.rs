@@ -3,6 +3,7 @@
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use jd_link::RingCounters;
 use serde::Serialize;
 
 /// Counters while they count.
@@ -87,4 +88,8 @@ pub struct SandboxStats {
     pub listening: Vec<u16>,
     /// What happened so far.
     pub counters: Counters,
+    /// What happened on its rings; none: it never asked for them.
+    pub rings: Option<RingCounters>,
+    /// How long it may poll its rings before it parks, in nanoseconds.
+    pub spin_ns: u32,
 }

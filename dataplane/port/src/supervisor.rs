@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use arc_swap::ArcSwap;
+use jd_link::Owner;
 
 use crate::egress::{Egress, Task};
 use crate::host::Host;
@@ -147,7 +148,12 @@ impl Supervisor {
             gateway,
             nameserver,
         };
-        let shared = Arc::new(Shared::new(identity, socket_netns, Arc::clone(&self.home))?);
+        let shared = Arc::new(Shared::new(
+            identity,
+            socket_netns,
+            Arc::clone(&self.home),
+            Arc::clone(&self.world.host),
+        )?);
         let journal = Journal::take_over(journal.as_fd(), notify.as_fd())?;
         // Older kernels cannot; the wake then crosses cores.
         let _ = sys::notify::wake_on_this_core(notify.as_fd());
@@ -186,6 +192,20 @@ impl Supervisor {
     /// `NotFound`: no such sandbox; `ConnectionRefused`: nobody listens; `WouldBlock`: the guest's
     /// backlog is full.
     pub fn dial(&self, sandbox: &str, port: u16) -> io::Result<OwnedFd> {
+        self.dial_for(sandbox, port, None)
+    }
+
+    /// As [`Supervisor::dial`]; the guest may ask `owner`, as long as somebody holds it, to change the
+    /// connection over to a ring.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn dial_for(
+        &self,
+        sandbox: &str,
+        port: u16,
+        owner: Option<&Arc<dyn Owner>>,
+    ) -> io::Result<OwnedFd> {
         let unknown = || {
             io::Error::new(
                 io::ErrorKind::NotFound,
@@ -193,7 +213,16 @@ impl Supervisor {
             )
         };
         let entry = self.registry.get(sandbox).ok_or_else(unknown)?;
-        Ok(entry.shared.dial(port)?)
+        Ok(entry.shared.dial(port, owner)?)
+    }
+
+    /// Grants the guest of a sandbox so much polling of its rings before it parks; false: no such sandbox.
+    pub fn set_spin_ns(&self, sandbox: &str, spin_ns: u32) -> bool {
+        let entry = self.registry.get(sandbox);
+        entry.is_some_and(|entry| {
+            entry.shared.set_spin_ns(spin_ns);
+            true
+        })
     }
 
     /// Ports that the guest listens on.
@@ -239,6 +268,8 @@ fn stats_of(shared: &Shared) -> SandboxStats {
         address: shared.address,
         listening: shared.listening(),
         counters: shared.tally.read(),
+        rings: shared.ring_counters(),
+        spin_ns: shared.spin_ns(),
     }
 }
 

@@ -14,6 +14,7 @@ mod option_tables;
 mod options;
 mod outgoing;
 mod parts;
+mod rings;
 mod set_options;
 mod shutdown;
 mod socket;

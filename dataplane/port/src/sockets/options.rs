@@ -2,6 +2,7 @@
 
 use std::os::fd::AsFd;
 
+use jd_ring::abi;
 use rustix::io::Errno;
 
 use crate::call::{Notification, Outcome, Reply, DONE};
@@ -28,6 +29,9 @@ impl Sandbox {
             Descriptor::Injected(subject) => subject,
             Descriptor::Foreign => return Ok(Outcome::Native),
         };
+        if call.int(1) == abi::SOL_RING {
+            return self.ring_option(call, subject);
+        }
         let room = self.room(call, call.args[4])?;
         let (level, name) = (call.int(1), call.int(2));
         let value = match level {

@@ -29,6 +29,15 @@ pub fn open_thread(tid: u32) -> Result<OwnedFd, Errno> {
     }
 }
 
+/// A descriptor of the process that the thread `tid` is of.
+///
+/// # Errors
+/// `ESRCH`: there is no such thread.
+pub fn open_process(tid: u32) -> Result<OwnedFd, Errno> {
+    let tid = libc::pid_t::try_from(tid).map_err(|_| Errno::SRCH)?;
+    open(group_of(tid)?, 0)
+}
+
 fn group_of(tid: libc::pid_t) -> Result<libc::pid_t, Errno> {
     let status = std::fs::read_to_string(format!("/proc/{tid}/status")).map_err(|_| Errno::SRCH)?;
     let line = status.lines().find_map(|line| line.strip_prefix("Tgid:"));

@@ -121,6 +121,12 @@ impl Worker {
                     cookie,
                     result,
                 } => self.connected(sandbox, cookie, result),
+                Command::Upgraded {
+                    sandbox,
+                    number,
+                    outcome,
+                    owner,
+                } => self.upgraded(sandbox, number, outcome, owner.as_ref()),
                 Command::Stop => return false,
             }
         }
@@ -203,16 +209,17 @@ impl Worker {
         self.charge(id, started);
     }
 
-    /// Carries out what a handler decided.
-    fn settle(&mut self, id: u64, call: Notification, reply: Reply) {
+    /// Carries out what a handler decided; false: the caller is gone, or cannot be told.
+    fn settle(&mut self, id: u64, call: Notification, reply: Reply) -> bool {
         let Some(resident) = self.residents.get_mut(&id) else {
-            return;
+            return false;
         };
         let sandbox = &mut resident.sandbox;
         let notify = sandbox.notify.as_fd();
+        let mut told = true;
         // Errors of an answer mean that the caller is gone; there is nobody to tell.
         match reply {
-            Ok(Outcome::Value(value)) => drop(notify::answer(notify, call.id, value)),
+            Ok(Outcome::Value(value)) => told = notify::answer(notify, call.id, value).is_ok(),
             Ok(Outcome::Native) => drop(notify::proceed(notify, call.id)),
             Ok(Outcome::Answered) => {}
             Ok(Outcome::Inject(injection)) => {
@@ -230,7 +237,8 @@ impl Worker {
                 }
             }
             Ok(Outcome::Park(wait)) if resident.parked < PARKED_MAX => {
-                return self.park(id, call, wait)
+                self.park(id, call, wait);
+                return true;
             }
             Ok(Outcome::Park(_)) => {
                 let _ = notify::fail(notify, call.id, libc::ENOBUFS);
@@ -242,6 +250,7 @@ impl Worker {
             }
         }
         sandbox.journal.close(call.id);
+        told
     }
 
     fn run_timers(&mut self) {

@@ -5,6 +5,7 @@ use std::cmp::Reverse;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
+use jd_link::{Granted, Refusal};
 use rustix::event::epoll::{self, EventFlags};
 use rustix::io::Errno;
 
@@ -164,6 +165,30 @@ impl Worker {
         self.settle(sandbox, call, reply);
     }
 
+    /// Ends the call that waits for its connection to change over; false: it cannot be told any more.
+    pub(super) fn finish_upgrade(
+        &mut self,
+        sandbox: u64,
+        number: u64,
+        outcome: Result<Granted, Refusal>,
+    ) -> bool {
+        let waits = |parked: &Parked| {
+            parked.sandbox == sandbox
+                && matches!(parked.wait, Wait::Upgrade { number: its, .. } if its == number)
+        };
+        let found = self.parked.iter().find(|(_, parked)| waits(parked));
+        let Some(Parked { call, .. }) = found.map(|(id, _)| *id).and_then(|id| self.unpark(id))
+        else {
+            return false;
+        };
+        let Some(resident) = self.residents.get_mut(&sandbox) else {
+            return false;
+        };
+        let reply = resident.sandbox.finish_upgrade(&call, outcome);
+        let told = reply.is_ok();
+        self.settle(sandbox, call, reply) && told
+    }
+
     /// Releases a parked call whose caller died, must handle a signal, or waited long enough.
     pub(super) fn look(&mut self, id: u64, now: Instant) {
         let Some(parked) = self.parked.get(&id) else {
@@ -184,6 +209,10 @@ impl Worker {
             parked.watch.look().map(Cause::Signal)
         };
         if let Some(cause) = cause {
+            if matches!(&parked.wait, Wait::Upgrade { ticket, .. } if !ticket.cancel()) {
+                // It is being changed over: the answer comes in a moment.
+                return self.set_timer(id);
+            }
             return self.break_off(id, cause);
         }
         if is_retried(&parked.wait) {
@@ -227,7 +256,7 @@ fn event_of(wait: &Wait) -> Option<(&OwnedFd, EventFlags)> {
         Wait::Accept { listener, .. } => Some((listener, EventFlags::IN)),
         Wait::Receive { socket, .. } => Some((socket, EventFlags::IN)),
         Wait::Send { socket, .. } => Some((socket, EventFlags::OUT)),
-        Wait::Pending { .. } | Wait::Egress { .. } => None,
+        Wait::Pending { .. } | Wait::Egress { .. } | Wait::Upgrade { .. } => None,
     }
 }
 
@@ -239,10 +268,12 @@ fn is_retried(wait: &Wait) -> bool {
 /// What the call returns. One with a timeout of the guest's own is never restarted (signal(7)).
 fn error_of(cause: Cause, wait: &Wait) -> i32 {
     let connects = matches!(wait, Wait::Pending { .. } | Wait::Egress { .. });
+    let restarts = connects || matches!(wait, Wait::Upgrade { .. });
     match cause {
         Cause::TimedOut if connects => libc::ETIMEDOUT,
+        Cause::TimedOut if matches!(wait, Wait::Upgrade { .. }) => libc::ENOPROTOOPT,
         Cause::TimedOut => libc::EAGAIN,
-        Cause::Signal(Release::Restart) if connects || wait.deadline().is_none() => ERESTARTSYS,
+        Cause::Signal(Release::Restart) if restarts || wait.deadline().is_none() => ERESTARTSYS,
         Cause::Signal(_) | Cause::CallerGone => libc::EINTR,
     }
 }

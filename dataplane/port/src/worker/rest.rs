@@ -5,6 +5,7 @@ use std::cmp::Reverse;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
+use jd_link::{Granted, Owner, Refusal};
 use rustix::event::epoll::{self, EventFlags};
 use rustix::io::Errno;
 
@@ -80,6 +81,23 @@ impl Worker {
     pub(super) fn connected(&mut self, sandbox: u64, cookie: u64, result: Result<OwnedFd, Errno>) {
         let started = worked();
         self.finish(sandbox, cookie, result);
+        self.charge(sandbox, started);
+    }
+
+    /// A connection's owner changed it over for a parked call, or refused.
+    pub(super) fn upgraded(
+        &mut self,
+        sandbox: u64,
+        number: u64,
+        outcome: Result<Granted, Refusal>,
+        owner: &dyn Owner,
+    ) {
+        let started = worked();
+        let changed = outcome.is_ok();
+        if !self.finish_upgrade(sandbox, number, outcome) && changed {
+            // Nobody reads the ring, and nobody will read the socket in its right order.
+            owner.cut();
+        }
         self.charge(sandbox, started);
     }
 
