@@ -138,8 +138,8 @@ pub struct GuestLine {
     pub waiter: AtomicU32,
 }
 
-/// Control page of a slot.
-#[repr(C, align(4096))]
+/// What a slot's control page holds; the rings' own alignment makes a page of it.
+#[repr(C)]
 #[derive(Default)]
 pub struct Control {
     /// Written by the host only.

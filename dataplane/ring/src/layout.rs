@@ -43,7 +43,7 @@ const _: () = {
 
     assert!(offset_of!(Control, host) == 0);
     assert!(offset_of!(Control, guest) == 64);
-    assert!(size_of::<Control>() == 4_096);
+    assert!(size_of::<Control>() == 128);
 
     assert!(offset_of!(Slot, to_guest) == 4_096);
     assert!(offset_of!(Slot, to_host) == 4_096 + RING_BYTES);

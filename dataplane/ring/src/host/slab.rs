@@ -58,7 +58,7 @@ impl Slab {
             given: Mutex::new(Given {
                 slots: 0,
                 waiters: 0,
-                generations: [0; SLOTS],
+                generations: [first_generation(); SLOTS],
             }),
             waiters: [const { OnceLock::new() }; WAITERS],
             bells: [const { OnceLock::new() }; BELLS],
