@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use jd_wire::control::{Failure, Function, Op, Outcome, Reply, Request, PROTOCOL};
+use jd_wire::control::{Failure, Function, Op, Outcome, Reply, Request, PROTOCOL, SPIN_US_MAX};
 use serde_json::{json, Value};
 
 use crate::inbox::Inbox;
@@ -114,6 +114,9 @@ impl Operations {
             Op::DeleteFunction { name, namespace } => {
                 self.delete_function(&name, &namespace).map(Some)
             }
+            Op::PutWakePolicy { sandbox, spin_us } => {
+                self.put_wake_policy(&sandbox, spin_us).map(Some)
+            }
             Op::ListFunctions => Ok(Some(json!({ "functions": self.plane.front.functions() }))),
             Op::ListSandboxes => Ok(Some(json!({ "sandboxes": self.sandboxes() }))),
             Op::Stats => self.stats().map(Some),
@@ -175,9 +178,28 @@ impl Operations {
             row["sandbox"] = json!(sandbox.sandbox);
             row["address"] = json!(sandbox.address);
             row["listening"] = json!(sandbox.listening);
+            row["spin_ns"] = json!(sandbox.spin_ns);
+            let rings = sandbox.rings.map(serde_json::to_value);
+            if let (Value::Object(row), Some(Ok(Value::Object(mut rings)))) = (&mut row, rings) {
+                row.append(&mut rings);
+            }
             row
         });
         Value::Array(rows.collect())
+    }
+
+    fn put_wake_policy(&self, sandbox: &str, spin_us: u32) -> Result<Value> {
+        if spin_us > SPIN_US_MAX {
+            let text = format!("spin_us must be at most {SPIN_US_MAX}, not {spin_us}");
+            return Err(failure("bad_request", text));
+        }
+        if self.plane.ports.set_spin_ns(sandbox, spin_us * 1000) {
+            return Ok(json!({}));
+        }
+        Err(failure(
+            "unknown_sandbox",
+            format!("{sandbox} is not attached"),
+        ))
     }
 
     fn known(&self, sandbox: &str) -> Result<()> {

@@ -100,6 +100,26 @@ fn another_version_is_refused_by_name() {
 }
 
 #[test]
+fn a_spin_is_bounded_and_for_attached_sandboxes_only() {
+    let jnetd = Jnetd::start();
+    let mut client = jnetd.client();
+    for (spin_us, code) in [(50, "unknown_sandbox"), (51, "bad_request")] {
+        let put = json!({"id": 1, "op": "put_wake_policy", "sandbox": "s", "spin_us": spin_us});
+        assert_eq!(client.ask(&put)["error"]["code"], code);
+    }
+}
+
+#[test]
+fn workers_tell_where_they_sit_and_what_they_did() {
+    let jnetd = Jnetd::start();
+    let answer = jnetd.client().ask(&json!({"id": 1, "op": "stats"}));
+    let worker = &answer["ok"]["workers"][0];
+    assert!(worker["thread"].as_i64().expect("a number") > 0);
+    assert!(!worker["cores"].as_array().expect("a list").is_empty());
+    assert!(worker["run_ns"].is_u64() && worker["wait_ns"].is_u64() && worker["park_ns"].is_u64());
+}
+
+#[test]
 fn functions_are_put_listed_and_deleted() {
     let jnetd = Jnetd::start();
     let mut client = jnetd.client();

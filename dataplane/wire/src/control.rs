@@ -14,6 +14,9 @@ pub const PROTOCOL: u32 = 1;
 /// Longest frame body accepted from a peer, in bytes.
 pub const FRAME_BYTES_MAX: usize = 1 << 20;
 
+/// Longest spin that may be granted, in microseconds: polling for longer costs more than a wake-up ever saves.
+pub const SPIN_US_MAX: u32 = 50;
+
 /// A request with the number that its reply carries.
 #[derive(Debug, Deserialize)]
 pub struct Request {
@@ -83,6 +86,13 @@ pub enum Op {
     },
     /// Lists the attached sandboxes.
     ListSandboxes,
+    /// Says how long a guest may poll its rings before it parks.
+    PutWakePolicy {
+        /// Which sandbox.
+        sandbox: String,
+        /// At most [`SPIN_US_MAX`], in microseconds; 0: park at once.
+        spin_us: u32,
+    },
     /// Reads all counters.
     Stats,
 }
