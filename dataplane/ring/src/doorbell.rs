@@ -33,14 +33,15 @@ pub fn arm(bell: &Doorbell) -> bool {
     bell.dirty.load(SeqCst) == 0
 }
 
-/// Asks to be woken and takes what is marked by now: 0 means sleep.
+/// Asks to be woken and takes what is marked by now. 0: sleep. Otherwise the caller is awake: it no
+/// longer asks, and must come here again before it sleeps.
 #[inline]
 pub fn rearm_and_take(bell: &Doorbell) -> u64 {
     if arm(bell) {
-        0
-    } else {
-        take(bell)
+        return 0;
     }
+    disarm(bell);
+    take(bell)
 }
 
 /// No longer asks to be woken: while polling, or after waking by something else.

@@ -37,7 +37,8 @@ impl Bell {
         doorbell::take(self.doorbell())
     }
 
-    /// Asks to be woken, then takes what is marked: 0 means that the worker may sleep.
+    /// Asks to be woken, then takes what is marked: 0 means that the worker may sleep. Otherwise it no
+    /// longer asks: serve these slots and come back, or treat the bell as ready without being woken.
     #[must_use]
     pub fn rearm_and_take(&self) -> u64 {
         doorbell::rearm_and_take(self.doorbell())

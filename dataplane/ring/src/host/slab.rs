@@ -10,6 +10,7 @@ use super::end::HostEnd;
 use super::error::SlabError;
 use super::mapping::Mapping;
 use crate::abi::{self, BELLS, SLAB_BYTES, SLOTS, WAITERS};
+use crate::guest::SlabView;
 use crate::side::Side;
 use crate::sync::Ordering::{Relaxed, Release};
 
@@ -69,6 +70,18 @@ impl Slab {
     #[must_use]
     pub fn memfd(&self) -> BorrowedFd<'_> {
         self.0.mapping.memfd()
+    }
+
+    /// The guest's view of this slab through the host's own mapping: for tests and measurements that play
+    /// the guest in the same process.
+    ///
+    /// # Panics
+    /// When a guest has damaged the header meanwhile.
+    #[must_use]
+    pub fn guest_view(&self) -> SlabView<'_> {
+        let base = std::ptr::from_ref(self.0.mapping.image()).cast::<u8>();
+        // SAFETY: mapped for its whole length as long as `self`.
+        unsafe { SlabView::new(base, SLAB_BYTES) }.expect("a slab of this build")
     }
 
     /// Says how long a guest may poll before it parks, in nanoseconds; 0: not at all.

@@ -58,3 +58,19 @@ fn a_request_is_answered() {
         server.join().unwrap();
     });
 }
+
+#[test]
+fn an_end_does_not_overtake_the_data_before_it() {
+    explore(4, || {
+        let (stage, mut side) = Stage::open();
+        let guest = stage.clone();
+        let reader = thread::spawn(move || {
+            guest.guest().set_waiter(Some(0));
+            guest.guest_reads_to_end()
+        });
+        assert_eq!(side.publish(&stage.slot, &[&[1]]), Ok(1));
+        side.set_state(&stage.slot, abi::HOST_ENDED);
+        stage.tell_guest(&mut side);
+        assert_eq!(reader.join().unwrap(), [1]);
+    });
+}
