@@ -22,7 +22,7 @@ export PYTHONDONTWRITEBYTECODE ?= 1
 
 say = @printf '\033[1m==> %s\033[0m\n' '$(1)'
 
-.PHONY: help setup build demo test check fmt images push lock bench bench-faasd clean
+.PHONY: help setup build demo test check fmt images push lock bench bench-faasd bench-soak clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 10
@@ -101,7 +101,10 @@ lock: ## rewrite requirements.lock from pyproject.toml (needs uv on PATH)
 	    --no-emit-index-url --no-header --quiet -o requirements.lock
 
 bench: setup $(STAMPS)/images ## measure, write loadtests/results/latest.json, print the goals beside it
-	@$(BIN)/python -m loadtests.bench
+	@$(BIN)/python -m loadtests.bench $(OPTIONS)
+
+bench-soak: setup $(STAMPS)/images ## 10,000 cold starts and what is left of them
+	@$(BIN)/python -m loadtests.bench --only sustained --starts 10000 $(OPTIONS)
 
 bench-faasd: setup $(STAMPS)/images $(STAMPS)/incumbent ## measure beside OpenFaaS on containerd; OPTIONS=--quick for a short run
 	@$(BIN)/python -m loadtests.incumbent $(OPTIONS)

@@ -16,6 +16,9 @@ from pathlib import Path
 from pyroute2 import IPRoute, netns
 from pyroute2.netlink.exceptions import NetlinkError
 
+from loadtests.process_cost import descendants
+from loadtests.program import Program
+
 ENDING_WAIT_S = 0.5
 READY_WAIT_S = 10.0
 POLL_S = 0.0002
@@ -44,17 +47,21 @@ class Target:
 
 
 @contextmanager
-def bare(program: Path) -> Iterator[Target]:
+def bare(program: Program) -> Iterator[Target]:
     """The function's program on kernel loopback."""
     port = free_port()
     with running(program, port) as process:
         wait_for_200("127.0.0.1", port, process)
-        pid = process.pid
-        yield Target("bare", f"http://127.0.0.1:{port}/", lambda: {"function": [pid]})
+        yield Target("bare", f"http://127.0.0.1:{port}/", lambda: family(process.pid))
+
+
+def family(pid: int) -> dict[str, list[int]]:
+    """A function's server and its workers, as `Target.processes` names them."""
+    return {"function": descendants([pid])}
 
 
 @contextmanager
-def bridge(program: Path) -> Iterator[Target]:
+def bridge(program: Program) -> Iterator[Target]:
     """The function's program in a network namespace of its own, reached through a bridge and a veth pair.
 
     That is the network of faasd and of Docker without their proxies and watchdogs; what it costs is the veth pair's
@@ -72,8 +79,7 @@ def bridge(program: Path) -> Iterator[Target]:
             how = f"ended with status {status}" if status is not None else "got no network"
             raise TargetFailed(f"{process.args!r} {how}: {error}") from error
         wait_for_200(str(guest), GUEST_PORT, process)
-        pid = process.pid
-        yield Target("bridge", f"http://{guest}:{GUEST_PORT}/", lambda: {"function": [pid]})
+        yield Target("bridge", f"http://{guest}:{GUEST_PORT}/", lambda: family(process.pid))
 
 
 def _ending(process: subprocess.Popen[bytes]) -> int | None:
@@ -147,7 +153,7 @@ def _configure_inside(pid: int, address: ipaddress.IPv4Address) -> None:
 
 @contextmanager
 def running(
-    program: Path, port: int, prefix: list[str] | None = None
+    program: Program, port: int, prefix: list[str] | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Runs a function's program until the block ends."""
     process = launch(program, port, prefix)
@@ -162,11 +168,12 @@ def running(
             process.wait()
 
 
-def launch(program: Path, port: int, prefix: list[str] | None = None) -> subprocess.Popen[bytes]:
-    """Starts a function's program with nothing but its port in the environment."""
+def launch(program: Program, port: int, prefix: list[str] | None = None) -> subprocess.Popen[bytes]:
+    """Starts a function's program with its image's environment and its port."""
+    program.prepare(port)
     return subprocess.Popen(
-        [*(prefix or []), str(program)],
-        env={"PORT": str(port), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
+        [*(prefix or []), *program.command()],
+        env=program.environment(port),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -1,19 +1,22 @@
 """Cold starts: a function at zero replicas, a whole deployment, and beside them the bare program from its fork."""
 
 import time
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Mapping
+from functools import partial
 
 from loadtests import baselines, generators, rounds
 from loadtests.effort import BODY_BYTES, Effort
 from loadtests.gateway import Gateway, GatewayRefused
 from loadtests.instance import Instance
+from loadtests.placement import Placement
+from loadtests.program import Program
 from loadtests.quantiles import quantile
 from loadtests.quiet import Quiet
+from loadtests.record import Subject
 from loadtests.series import OURS, Series
 
 Say = Callable[[str], None]
-FUNCTION = "cold"
+FUNCTIONS = ("aes", "hello")
 GONE_WAIT_S = 30.0
 PAUSE_S = 0.15
 """Before each launch: a front door asks for a replica of one function at most once in 0.1 s (docs/protocols.md)."""
@@ -23,64 +26,71 @@ DEPLOY = "deploy_to_first_200_ms_p50"
 
 def measure(
     host: Instance,
-    image: str,
-    program: Path,
+    images: str,
+    programs: Mapping[str, Program],
     effort: Effort,
     seed: int,
     *,
     quiet: Quiet,
     say: Say,
-) -> Series:
-    """Measures launches of all kinds, interleaved; leaves the host without the function it used."""
-    series = Series("cold")
-    gateway = host.gateway
-    gateway.deploy(FUNCTION, image)
-    kinds: dict[str, Callable[[], float]] = {
-        "from zero": lambda: from_zero_ms(host),
-        "deploy": lambda: _deploy_ms(host, image),
-        "bare": lambda: bare_ms(program),
-    }
-    for kind in kinds.values():
-        kind()
-    for number, order in enumerate(rounds.interleave(list(kinds), effort.rounds, seed), start=1):
-        for name in order:
-            say(f"round {number} of {effort.rounds}: {effort.launches} launches, {name}")
+) -> list[Series]:
+    """Measures launches of all kinds and functions, interleaved; leaves the host without the functions it used."""
+    made = {name: Series("cold", Subject(name, "", str(Placement.OWN))) for name in FUNCTIONS}
+    kinds: dict[tuple[str, str], Callable[[], float]] = {}
+    for name in FUNCTIONS:
+        image = f"{images}/{name}:latest"
+        host.gateway.deploy(deployed(name), image)
+        kinds[name, LAUNCH] = partial(from_zero_ms, host, deployed(name))
+        kinds[name, DEPLOY] = partial(_deploy_ms, host, deployed(name), image)
+        kinds[name, "bare"] = partial(bare_ms, programs[name])
+    for launch in kinds.values():
+        launch()
+    plan = rounds.interleave(list(kinds), effort.rounds, seed)
+    for number, order in enumerate(plan, start=1):
+        say(f"cold starts: round {number} of {effort.rounds}, {effort.launches} of each kind")
+        for name, kind in order:
             quiet.wait()
-            p50 = quantile([kinds[name]() for _ in range(effort.launches)], 0.5)
-            if name == "bare":
-                series.add("bare", LAUNCH, p50)
-                series.add("bare", DEPLOY, p50)
+            p50 = quantile([kinds[name, kind]() for _ in range(effort.launches)], 0.5)
+            if kind == "bare":
+                made[name].add("bare", LAUNCH, p50)
+                made[name].add("bare", DEPLOY, p50)
             else:
-                series.add(OURS, LAUNCH if name == "from zero" else DEPLOY, p50)
-    gateway.remove(FUNCTION)
-    wait_until_gone(host, FUNCTION)
-    return series
+                made[name].add(OURS, kind, p50)
+    for name in FUNCTIONS:
+        host.gateway.remove(deployed(name))
+        wait_until_gone(host, deployed(name))
+    return list(made.values())
 
 
-def from_zero_ms(host: Instance) -> float:
-    """From an invocation of `FUNCTION`, scaled to zero before, to its answer."""
-    host.gateway.scale(FUNCTION, 0)
-    host.gateway.wait_for_replicas(FUNCTION, 0)
-    wait_until_gone(host, FUNCTION)
+def deployed(name: str) -> str:
+    """What a function is called while its launches are measured."""
+    return f"cold-{name}"
+
+
+def from_zero_ms(host: Instance, function: str) -> float:
+    """From an invocation of a function, scaled to zero before, to its answer."""
+    host.gateway.scale(function, 0)
+    host.gateway.wait_for_replicas(function, 0)
+    wait_until_gone(host, function)
     time.sleep(PAUSE_S)
-    return first_answer_ms(host.gateway.url(FUNCTION))
+    return first_answer_ms(host.gateway.url(function))
 
 
-def _deploy_ms(host: Instance, image: str) -> float:
+def _deploy_ms(host: Instance, function: str, image: str) -> float:
     gateway: Gateway = host.gateway
-    gateway.remove(FUNCTION)
-    wait_until_gone(host, FUNCTION)
+    gateway.remove(function)
+    wait_until_gone(host, function)
     time.sleep(PAUSE_S)
     before_ns = time.monotonic_ns()
-    gateway.deploy(FUNCTION, image)
-    status, _ = gateway.invoke(FUNCTION, b"x" * BODY_BYTES)
+    gateway.deploy(function, image)
+    status, _ = gateway.invoke(function, b"x" * BODY_BYTES)
     elapsed_ms = (time.monotonic_ns() - before_ns) / 1e6
     if status != 200:
         raise GatewayRefused(f"the first invocation after a deployment got {status}")
     return elapsed_ms
 
 
-def bare_ms(program: Path) -> float:
+def bare_ms(program: Program) -> float:
     """From the fork of the bare program to its first 200."""
     port = baselines.free_port()
     before_ns = time.monotonic_ns()

@@ -27,11 +27,12 @@ from loadtests.baselines import Target, TargetFailed
 from loadtests.bench import FAILURES
 from loadtests.effort import BODY_BYTES, EDGE
 from loadtests.faas_cli import FaasCli
-from loadtests.function_image import IMAGES, extract_program
+from loadtests.function_image import IMAGES, extract
 from loadtests.gateway import Gateway
 from loadtests.instance import Instance, instance, settings_for
 from loadtests.interrupt import run
 from loadtests.placement import Placement
+from loadtests.program import Program
 from loadtests.quantiles import quantile
 from loadtests.series import OURS
 
@@ -69,18 +70,18 @@ def main(
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="junctiond-demo-")))
         require_features(folder)
-        program = extract_program(FUNCTION, folder)
+        program = extract(FUNCTION, folder / "roots")
         source = _images(stack, folder)
         with out.status("starting junctiond: daemon, data plane, provider"):
             host = stack.enter_context(instance())
         out.print(f"[green]✓[/] junctiond serves http://{host.gateway.address}")
         deploy_all(host.gateway, source, folder)
         results = _measure(host, program, f"{source}/{FUNCTION}:latest", invocations, launches)
-        facts = machine.describe(str(Placement.FREE), "loadclient", before, load_1m)
+        facts = machine.describe("loadclient", before, load_1m)
     out.print()
     out.print(summary(results))
     out.print(
-        f"{facts.cpu}, {facts.cores} cores, Linux {facts.kernel}; {facts.placement}. "
+        f"{facts.cpu}, {facts.cores} cores, Linux {facts.kernel}; {Placement.OWN.words}. "
         f"Steal {facts.steal_share:.1%}, load at the start {facts.load_1m}. {BODY_BYTES}-byte bodies on kept-alive "
         "connections. Cold start: junctiond from an invocation of the function at zero replicas to its answer; the others "
         "from starting the program (bridge: and making its network) to its first 200, without image, sandbox or gateway.",
@@ -149,7 +150,9 @@ def excerpt(answer: bytes) -> str:
     return repr(shown[:SHOWN_CHARS] + ("…" if len(shown) > SHOWN_CHARS else ""))
 
 
-def _measure(host: Instance, program: Path, image: str, invocations: int, launches: int) -> Results:
+def _measure(
+    host: Instance, program: Program, image: str, invocations: int, launches: int
+) -> Results:
     results = {name: Figures() for name in (OURS, "bridge", "bare")}
     _cold(host, program, image, launches, results)
     with baselines.bare(program) as bare, baselines.bridge(program) as bridge:
@@ -159,18 +162,18 @@ def _measure(host: Instance, program: Path, image: str, invocations: int, launch
     return results
 
 
-def _cold(host: Instance, program: Path, image: str, launches: int, results: Results) -> None:
-    host.gateway.deploy(cold.FUNCTION, image)
+def _cold(host: Instance, program: Program, image: str, launches: int, results: Results) -> None:
+    host.gateway.deploy(cold.deployed(FUNCTION), image)
     with _progress() as bar:
         task = bar.add_task("cold starts", total=launches)
         for _ in range(launches):
-            results[OURS].cold_ms.append(cold.from_zero_ms(host))
+            results[OURS].cold_ms.append(cold.from_zero_ms(host, cold.deployed(FUNCTION)))
             results["bare"].cold_ms.append(cold.bare_ms(program))
             before_ns = time.monotonic_ns()
             with baselines.bridge(program):
                 results["bridge"].cold_ms.append((time.monotonic_ns() - before_ns) / 1e6)
             bar.advance(task)
-    host.gateway.remove(cold.FUNCTION)
+    host.gateway.remove(cold.deployed(FUNCTION))
 
 
 def _sequential(targets: list[Target], invocations: int, results: Results) -> None:

@@ -15,19 +15,31 @@ class Effort:
         warmup_s: unmeasured load on each target before the first round.
         launches: cold starts per round and kind.
         replicas: idle replicas for the memory figures.
+        cold_starts: sustained ones.
+        idle_replicas: on the host that is full of them.
     """
 
     rounds: int
     requests: int = 1000
     warmup_requests: int = 200
-    duration_s: float = 3.0
-    warmup_s: float = 1.0
+    duration_s: float = 1.0
+    warmup_s: float = 0.5
     launches: int = 10
     replicas: int = 20
+    cold_starts: int = 2000
+    idle_replicas: int = 1000
 
 
 FULL = Effort(rounds=5)
-QUICK = Effort(rounds=2, requests=300, warmup_requests=50, duration_s=1.0, launches=3, replicas=5)
+QUICK = Effort(
+    rounds=2,
+    requests=300,
+    warmup_requests=50,
+    launches=3,
+    replicas=5,
+    cold_starts=200,
+    idle_replicas=50,
+)
 BODY_BYTES = 600
 CONNECTIONS = (1, 8, 64)
 """Of the closed loops."""

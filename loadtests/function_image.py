@@ -1,4 +1,4 @@
-"""The program of a function, taken out of its image, so that baselines run the very file that the platform runs."""
+"""The program of a function, unpacked from its image, so that baselines run the very files that the platform runs."""
 
 import gzip
 import io
@@ -11,9 +11,11 @@ import msgspec
 import zstandard
 
 from loadtests.machine import REPOSITORY
+from loadtests.program import PATH, Program, behind_watchdog
 
 Decoded = TypeVar("Decoded")
 
+NGINX = "etc/nginx/nginx.conf"
 IMAGES = REPOSITORY / "build" / "images"
 
 
@@ -36,8 +38,13 @@ class _Manifest(msgspec.Struct):
 
 
 class _Process(msgspec.Struct, rename="pascal"):
+    """The part of a container's configuration that says how it starts."""
+
     entrypoint: list[str] | None = None
     cmd: list[str] | None = None
+    env: list[str] | None = None
+    user: str = ""
+    working_dir: str = ""
 
 
 class _Config(msgspec.Struct):
@@ -50,25 +57,17 @@ class Layout:
 
     folder: Path
 
-    def argv(self) -> list[str]:
-        """The command of the image."""
-        config = self._decode(self._manifest().config, _Config).config
-        return [*(config.entrypoint or []), *(config.cmd or [])]
+    def process(self) -> _Process:
+        """How the image starts."""
+        return self._decode(self._manifest().config, _Config).config
 
-    def read_file(self, path: str) -> bytes:
-        """The content of a file; a higher layer hides a lower one's.
-
-        Raises:
-            ImageUnusable: no layer has the file.
-        """
-        wanted = path.lstrip("/")
-        for layer in reversed(self._manifest().layers):
+    def unpack(self, root: Path) -> None:
+        """Writes the files of all layers, bottom first, into a folder. Layers of this repository remove nothing."""
+        root.mkdir(parents=True)
+        for layer in self._manifest().layers:
             with tarfile.open(fileobj=io.BytesIO(self._layer(layer))) as archive:
-                for member in archive:
-                    if member.name.lstrip("./") == wanted and member.isfile():
-                        stream = archive.extractfile(member)
-                        return stream.read() if stream else b""
-        raise ImageUnusable(f"{self.folder}: no layer has /{wanted}")
+                archive.extractall(root, filter="fully_trusted")  # our own build
+        root.chmod(0o755)
 
     def _manifest(self) -> _Manifest:
         try:
@@ -94,19 +93,38 @@ class Layout:
         return (self.folder / "blobs" / algorithm / digest).read_bytes()
 
 
-def extract_program(name: str, into: Path) -> Path:
-    """Writes the program of a function's image, which must be one static file, into a folder; returns its path.
+def extract(name: str, into: Path) -> Program:
+    """Unpacks a function's image below a folder; returns its program, the watchdog taken away.
 
     Raises:
-        ImageUnusable: the image is missing or starts something else than a file of its own.
+        ImageUnusable: the image is missing or names nothing to start.
     """
     layout = Layout(IMAGES / name)
-    argv = layout.argv()
-    if not argv or not argv[0].startswith("/"):
-        raise ImageUnusable(
-            f"image {name} starts {argv}: only an absolute program can run without it"
-        )
-    program = into / name
-    program.write_bytes(layout.read_file(argv[0]))
-    program.chmod(0o755)
-    return program
+    process = layout.process()
+    env = {"PATH": PATH, **dict(one.split("=", 1) for one in process.env or [])}
+    argv = behind_watchdog([*(process.entrypoint or []), *(process.cmd or [])], env)
+    if not argv:
+        raise ImageUnusable(f"image {name} names no program")
+    root = into / name
+    layout.unpack(root)
+    uid, gid = _ids(process.user, root)
+    return Program(
+        argv=tuple(argv),
+        root=root,
+        env=env,
+        cwd=process.working_dir or "/",
+        uid=uid,
+        gid=gid,
+        configuration=NGINX if (root / NGINX).exists() else "",
+    )
+
+
+def _ids(user: str, root: Path) -> tuple[int, int]:
+    """The numbers of an image's user: a number, or a name of its /etc/passwd; nobody named is root."""
+    if not user or user.isdecimal():
+        return int(user or 0), int(user or 0)
+    for line in (root / "etc" / "passwd").read_text().splitlines():
+        name, _, uid, gid, *_ = line.split(":")
+        if name == user:
+            return int(uid), int(gid)
+    raise ImageUnusable(f"{root}: no user {user} in /etc/passwd")

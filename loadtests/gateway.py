@@ -3,6 +3,7 @@
 import base64
 import http.client
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import msgspec
@@ -10,6 +11,8 @@ import msgspec
 TIMEOUT_S = 90.0
 SETTLE_S = 30.0
 POLL_S = 0.005
+RINGS_ANNOTATION = "com.junctiond.rings"
+NONE: Mapping[str, str] = {}
 
 
 class GatewayRefused(Exception):
@@ -36,9 +39,13 @@ class Gateway:
         """Where a function is invoked."""
         return f"http://{self.address}/function/{function}"
 
-    def deploy(self, function: str, image: str) -> None:
-        """Creates a function; returns when the gateway does."""
-        self.call("POST", "/system/functions", {"service": function, "image": image})
+    def deploy(
+        self, function: str, image: str, *, rings: bool = True, labels: Mapping[str, str] = NONE
+    ) -> None:
+        """Creates a function, on the fd attachment alone where rings are unwanted; returns when the gateway does."""
+        annotations = {} if rings else {RINGS_ANNOTATION: "false"}
+        document = {"service": function, "image": image, "annotations": annotations}
+        self.call("POST", "/system/functions", {**document, "labels": dict(labels)})
 
     def remove(self, function: str) -> None:
         """Deletes a function."""

@@ -118,14 +118,17 @@ def read_samples(raw: bytes) -> list[int]:
     return samples.tolist()
 
 
-def sequential(url: str, requests: int, warmup_requests: int, body_bytes: int) -> Measured:
-    """One invocation after the other on one kept-alive connection."""
+def sequential(
+    url: str, requests: int, warmup_requests: int, body_bytes: int, *, fresh: bool = False
+) -> Measured:
+    """One invocation after the other, on one kept-alive connection or each on a new one."""
     report, samples = run_client(
         url,
         "-mode=sequential",
         f"-requests={requests}",
         f"-warmup-requests={warmup_requests}",
         f"-body-bytes={body_bytes}",
+        f"-fresh={str(fresh).lower()}",
     )
     return _measured(report, samples)
 
@@ -139,6 +142,22 @@ def closed_loop(
     report, samples = run_client(
         url,
         "-mode=closed",
+        f"-connections={connections}",
+        f"-duration={duration_s}s",
+        f"-body-bytes={body_bytes}",
+        timeout_s=duration_s + MARGIN_S,
+    )
+    return _measured(report, samples)
+
+
+def open_loop(
+    url: str, rate_rps: float, connections: int, duration_s: float, body_bytes: int
+) -> Measured:
+    """Invocations at a constant rate, whatever the answers do; each is timed from when it was due."""
+    report, samples = run_client(
+        url,
+        "-mode=open",
+        f"-rate={rate_rps:.0f}",
         f"-connections={connections}",
         f"-duration={duration_s}s",
         f"-body-bytes={body_bytes}",

@@ -14,18 +14,20 @@ from pathlib import Path
 from junctiond.cli.machine import PARTS
 from junctiond.cli.start import healthy
 from junctiond.cli.stop import down, keeper_pids, listener_pid
-from junctiond.settings import Settings, load
+from junctiond.settings import Settings, SettingsError, load
 from loadtests.baselines import Target, TargetFailed, free_port
 from loadtests.gateway import Gateway
 from loadtests.machine import REPOSITORY
+from loadtests.placement import Placement, servers
 from loadtests.process_cost import descendants
+from loadtests.series import OURS
 
 READY_WAIT_S = 60.0
 STOP_WAIT_S = 120.0
 LOG_TAIL_LINES = 30
 OWN = (
     *("state_dir", "run_dir", "secrets_dir", "docker_config", "listen"),
-    *("cgroup_parent", "grace_ms", "drain_timeout_ms"),
+    *("cgroup_parent", "grace_ms", "drain_timeout_ms", "placement"),
 )
 """Settings in which a measured host differs from the default one."""
 
@@ -45,37 +47,39 @@ class Instance:
         """
         return keeper_pids(self.settings.sandboxes_dir, f"{function}.*" if function else "*")
 
-    def platform(self) -> dict[str, list[int]]:
-        """Process ids by role: control (daemon and provider), front door, keepers, function."""
+    def platform(self, function: str = "") -> dict[str, list[int]]:
+        """Process ids by role: control (daemon and provider), front door, keepers, function (one, or all)."""
         plane = listener_pid(self.settings.control_socket)
-        keepers = self.keepers()
-        family = descendants([pid for pid in (self.daemon_pid, plane, *keepers) if pid])
+        every, keepers = self.keepers(), self.keepers(function)
         doors = [plane] if plane else []
-        functions = set(descendants(keepers)) - set(keepers)
-        control = set(family) - set(doors) - set(keepers) - functions
+        inside = set(descendants(every)) - set(every)
+        control = set(descendants([self.daemon_pid])) - inside - set(doors) - set(every)
         return {
             "control": sorted(control),
             "front door": doors,
             "keepers": keepers,
-            "function": sorted(functions),
+            "function": sorted(set(descendants(keepers)) - set(keepers)),
         }
 
     def target(self, function: str) -> Target:
         """A function of this host as something to measure."""
-        return Target("junctiond", self.gateway.url(function), self.platform)
+        return Target(OURS, self.gateway.url(function), lambda: self.platform(function))
 
 
 @contextmanager
-def instance() -> Iterator[Instance]:
+def instance(placement: Placement = Placement.OWN) -> Iterator[Instance]:
     """Runs a host until the block ends, then stops every process of it and removes its folders.
+
+    All of it may use the servers' cores of the placement only; on these it places itself as it does for everybody, but
+    for `Placement.FREE`, where its placing is off.
 
     Raises:
         TargetFailed: it does not come up; its last log lines are in the message.
     """
     folder = Path(tempfile.mkdtemp(prefix="junctiond-bench-"))
-    settings = settings_for(folder)
+    settings = settings_for(folder, placement)
     log = folder / "daemon.log"
-    with log.open("wb") as sink:
+    with log.open("wb") as sink, servers(placement):
         process = subprocess.Popen(
             [sys.executable, "-m", "junctiond.cli.app", "up", "--foreground"],
             env={**os.environ, **environment_for(settings)},
@@ -102,7 +106,7 @@ def instance() -> Iterator[Instance]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def settings_for(folder: Path) -> Settings:
+def settings_for(folder: Path, placement: Placement = Placement.OWN) -> Settings:
     """Settings of a host that shares nothing with another one on this machine."""
     return load(
         state_dir=folder / "state",
@@ -114,6 +118,7 @@ def settings_for(folder: Path) -> Settings:
         # Enough for functions that end at once; a measurement should not wait half a minute for one that hangs.
         grace_ms=2000,
         drain_timeout_ms=2000,
+        placement="off" if placement is Placement.FREE else "balanced",
     )
 
 
@@ -121,7 +126,14 @@ def stale(settings: Settings) -> list[str]:
     """Parts of the data plane that are older than a source of theirs in this checkout."""
     sources = [path.stat().st_mtime_ns for path in (REPOSITORY / "dataplane").glob("*/src/**/*.rs")]
     newest = max(sources, default=0)
-    return [name for name in PARTS if settings.binary(name).stat().st_mtime_ns < newest]
+    return [name for name in PARTS if _built_ns(settings, name) < newest]
+
+
+def _built_ns(settings: Settings, name: str) -> int:
+    try:
+        return settings.binary(name).stat().st_mtime_ns
+    except SettingsError:
+        return 0
 
 
 def environment_for(settings: Settings) -> dict[str, str]:

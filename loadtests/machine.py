@@ -16,7 +16,6 @@ class Machine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where and under which conditions a figure was measured.
 
     Attributes:
-        placement: which cores client, platform and function could use, in words.
         generators: what made the load.
         steal_share: CPU time that the hypervisor gave to others during the run, of all CPU time.
         idle_share: CPU time nobody wanted during the run, of all CPU time.
@@ -29,7 +28,6 @@ class Machine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     kernel: str
     os: str
     cgroup: str
-    placement: str
     generators: str
     steal_share: float
     idle_share: float
@@ -63,7 +61,7 @@ class CpuTimes:
         return (steal / total, idle / total) if total > 0 else (0.0, 0.0)
 
 
-def describe(placement: str, generators: str, before: CpuTimes, load_1m: float) -> Machine:
+def describe(generators: str, before: CpuTimes, load_1m: float) -> Machine:
     """The facts at the end of a run that began with `before`."""
     steal_share, idle_share = CpuTimes.now().shares_since(before)
     return Machine(
@@ -73,7 +71,6 @@ def describe(placement: str, generators: str, before: CpuTimes, load_1m: float) 
         kernel=platform.release(),
         os=platform.freedesktop_os_release().get("PRETTY_NAME", "unknown"),
         cgroup="v2" if Path("/sys/fs/cgroup/cgroup.controllers").exists() else "v1",
-        placement=placement,
         generators=generators,
         steal_share=round(steal_share, 4),
         idle_share=round(idle_share, 4),

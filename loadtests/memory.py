@@ -4,12 +4,14 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 
 from loadtests import baselines, process_cost, rounds
 from loadtests.effort import Effort
 from loadtests.instance import Instance
 from loadtests.machine import meminfo_kib
+from loadtests.placement import Placement
+from loadtests.program import Program
+from loadtests.record import Subject
 from loadtests.series import OURS, Series
 
 Say = Callable[[str], None]
@@ -54,10 +56,10 @@ class Growth:
 
 
 def measure(
-    host: Instance, function: str, program: Path, effort: Effort, seed: int, say: Say
+    host: Instance, function: str, program: Program, effort: Effort, seed: int, say: Say
 ) -> Series:
     """Measures N more replicas beside N more bare processes, interleaved."""
-    series = Series("memory")
+    series = Series("memory", Subject(function, "", str(Placement.OWN)))
     kinds: dict[str, Callable[[], Growth]] = {
         "ours": lambda: _replicas(host, function, effort.replicas),
         "bare": lambda: _bare(program, effort.replicas),
@@ -65,7 +67,9 @@ def measure(
     for number, order in enumerate(rounds.interleave(list(kinds), effort.rounds, seed), start=1):
         found = {}
         for kind in order:
-            say(f"round {number} of {effort.rounds}: {effort.replicas} idle replicas, {kind}")
+            say(
+                f"memory: round {number} of {effort.rounds}, {effort.replicas} idle replicas, {kind}"
+            )
             found[kind] = kinds[kind]()
         note(series, found["ours"], found["bare"])
     return series
@@ -98,7 +102,7 @@ def _scale(host: Instance, function: str, replicas: int) -> None:
     time.sleep(SETTLE_S)
 
 
-def _bare(program: Path, replicas: int) -> Growth:
+def _bare(program: Program, replicas: int) -> Growth:
     """One process runs already when counting begins, as one replica does in the other measurement."""
     with ExitStack() as stack:
         stack.enter_context(baselines.bare(program))

@@ -1,10 +1,13 @@
 """CPU time and memory of sets of processes, from /proc."""
 
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
 import psutil
 
+CPUCLOCK_SCHED = 2
+"""Of a process's clocks (include/linux/posix-timers_types.h), the one that counts what the scheduler measured."""
 PROC = Path("/proc")
 
 
@@ -22,18 +25,19 @@ def descendants(roots: Iterable[int]) -> list[int]:
 
 
 def cpu_ns(pids: Iterable[int]) -> int:
-    """CPU time of all threads of the processes, user and system, in nanoseconds.
+    """CPU time of the processes, user and system, in nanoseconds, those of their threads that have ended included.
 
-    From schedstat (Documentation/scheduler/sched-stats.rst): the scheduler's own nanoseconds, where
-    /proc/PID/stat counts ticks of 10 ms. Threads that have ended are not in it.
+    By each process's CPU-time clock (clock_getcpuclockid(3)): the scheduler's own nanoseconds, where /proc/PID/stat
+    counts ticks of 10 ms, and /proc/PID/task only has the threads that live. A process that has ended counts 0.
     """
-    return sum(_run_ns(path) for pid in pids for path in PROC.glob(f"{pid}/task/*/schedstat"))
+    return sum(_cpu_ns(pid) for pid in pids)
 
 
-def _run_ns(schedstat: Path) -> int:
+def _cpu_ns(pid: int) -> int:
+    clock = (~pid << 3) | CPUCLOCK_SCHED
     try:
-        return int(schedstat.read_text().split()[0])
-    except (FileNotFoundError, ProcessLookupError):
+        return time.clock_gettime_ns(clock)
+    except OSError:
         return 0
 
 

@@ -60,6 +60,17 @@ def paired_ratio(values: Sequence[float], baselines: Sequence[float]) -> float |
     return median(value / base for value, base in zip(values, baselines, strict=True))
 
 
+def paired_difference(values: Sequence[float], baselines: Sequence[float]) -> float:
+    """The median over rounds of value - baseline of the same round: what a hop adds.
+
+    Raises:
+        ValueError: the rounds do not pair up.
+    """
+    if len(values) != len(baselines) or not values:
+        raise ValueError(f"{len(values)} values beside {len(baselines)} baselines do not pair up")
+    return median(value - base for value, base in zip(values, baselines, strict=True))
+
+
 def cumulative(samples: Sequence[float], points: int = 500) -> list[tuple[float, float]]:
     """Points (sample, share of samples at or below it) of the distribution, at most about `points` many."""
     ordered = sorted(samples)

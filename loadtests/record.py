@@ -10,24 +10,31 @@ from pathlib import Path
 
 import msgspec
 
-from loadtests import goals
+from loadtests import verdicts
 from loadtests.machine import Machine
-from loadtests.quantiles import paired_ratio, spread
+from loadtests.placement import Placement
+from loadtests.quantiles import paired_difference, paired_ratio, spread
+from loadtests.verdicts import Amounts, Key, Verdict
 
 LATEST = Path(__file__).parent / "results" / "latest.json"
-SCHEMA = 1
+SCHEMA = 2
 
 
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One figure of one benchmark.
+    """One figure of one function in one benchmark.
 
     Attributes:
-        benchmark: which run made it ("warm", "cold", "memory").
+        benchmark: which section or run made it ("warm", "cold", "faasd").
+        subject: the function; empty where the figure is of none.
+        attachment: how it was attached while it was measured, by the front door's own counters ("ring", "fd");
+            empty where it does not matter.
+        placement: a value of `loadtests.placement.Placement`; empty where the figure has none.
         figure: what was measured; its unit ends the name or is in `unit`.
-        value: the median over `rounds`.
-        baseline: what it is compared with ("bare", "bridge"), None where nothing compares.
+        value: the median over `rounds`; `least` and `most` are the extremes of the rounds.
+        baseline: what it is compared with ("bare", "nginx"), None where nothing compares.
         baseline_value: the baseline's median over the same rounds.
         ratio: the median over rounds of value / baseline of that round; None without a baseline.
+        difference: the median over rounds of value - baseline of that round; None without a baseline.
         goal: the promised bound as text; None where nothing is promised.
         met: whether the goal is reached; None without a goal.
         commit: the tree that was measured, with "+dirty" where it had uncommitted changes.
@@ -35,12 +42,18 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     benchmark: str
+    subject: str
+    attachment: str
+    placement: str
     figure: str
     unit: str
     value: float
+    least: float
+    most: float
     baseline: str | None
     baseline_value: float | None
     ratio: float | None
+    difference: float | None
     goal: str | None
     met: bool | None
     rounds: int
@@ -55,18 +68,47 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(f"{self.figure}: goal and met come together")
         if self.baseline is None and (self.baseline_value, self.ratio) != (None, None):
             raise ValueError(f"{self.figure}: a ratio needs a named baseline")
+        if self.placement not in PLACEMENTS:
+            raise ValueError(f"{self.figure}: placement {self.placement!r} is none of {PLACEMENTS}")
         datetime.fromisoformat(self.time)
 
     @property
-    def key(self) -> tuple[str, str, str]:
+    def key(self) -> Key:
         """What a newer record replaces."""
-        return (self.benchmark, self.figure, self.baseline or "")
+        return Key(
+            *(self.benchmark, self.subject, self.attachment, self.placement),
+            *(self.figure, self.baseline or ""),
+        )
+
+    @property
+    def amounts(self) -> Amounts:
+        """What goals limit."""
+        return Amounts(self.value, self.ratio, self.difference)
+
+
+PLACEMENTS = ("", *map(str, Placement))
+
+
+class Promise(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One bound of one goal, and what the records of the file say about it; None where nothing was measured."""
+
+    goal: str
+    subject: str
+    attachment: str
+    placement: str
+    figure: str
+    bound: str
+    stretch: str
+    measured: float | None
+    met: bool | None
+    stretch_met: bool | None
 
 
 class ResultFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The content of `latest.json`: the newest record of each (benchmark, figure, baseline)."""
+    """The content of `latest.json`: the newest record of each key, and the goals as these records meet them."""
 
     schema: int
+    goals: tuple[Promise, ...]
     records: tuple[Record, ...]
 
 
@@ -78,8 +120,17 @@ class Provenance(msgspec.Struct, frozen=True):
     time: str
 
 
+class Subject(msgspec.Struct, frozen=True):
+    """What a series of values is of: a function, how it was attached, and where it ran."""
+
+    function: str = ""
+    attachment: str = ""
+    placement: str = ""
+
+
 def make(
     benchmark: str,
+    subject: Subject,
     figure: str,
     unit: str,
     values: Sequence[float],
@@ -90,24 +141,57 @@ def make(
 ) -> Record:
     """A record from one value per round, with its goal looked up."""
     named = baseline if baseline_values else None
-    value = spread(values).median
-    ratio = paired_ratio(values, baseline_values) if named else None
-    goal = goals.find(benchmark, figure, baseline or "")
-    met = goal.met(value, ratio) if goal else None
-    return Record(
+    over = spread(values)
+    plain = Record(
         benchmark=benchmark,
+        subject=subject.function,
+        attachment=subject.attachment,
+        placement=subject.placement,
         figure=figure,
         unit=unit,
-        value=value,
+        value=over.median,
+        least=over.least,
+        most=over.most,
         baseline=named,
         baseline_value=spread(baseline_values).median if named else None,
-        ratio=ratio,
-        goal=str(goal) if goal and met is not None else None,
-        met=met,
+        ratio=paired_ratio(values, baseline_values) if named else None,
+        difference=paired_difference(values, baseline_values) if named else None,
+        goal=None,
+        met=None,
         rounds=len(values),
         commit=provenance.commit,
         machine=provenance.machine,
         time=provenance.time,
+    )
+    bound = verdicts.find(plain.key)
+    measured = verdicts.amount(bound, plain.amounts) if bound else None
+    if bound is None or measured is None:
+        return plain
+    return msgspec.structs.replace(plain, goal=str(bound), met=bound.met(measured))
+
+
+def judge(records: Iterable[Record]) -> tuple[Verdict, ...]:
+    """A verdict for every goal."""
+    return verdicts.judge({one.key: one.amounts for one in records})
+
+
+def promises(records: Iterable[Record]) -> tuple[Promise, ...]:
+    """Every bound of every goal, with what was measured for it."""
+    return tuple(
+        Promise(
+            goal=verdict.goal.name,
+            subject=finding.subject,
+            attachment=finding.bound.attachment,
+            placement=finding.bound.placement,
+            figure=finding.bound.figure,
+            bound=str(finding.bound),
+            stretch=finding.bound.text(finding.bound.stretch),
+            measured=finding.measured,
+            met=finding.met,
+            stretch_met=finding.stretch_met,
+        )
+        for verdict in judge(records)
+        for finding in verdict.findings
     )
 
 
@@ -142,7 +226,8 @@ def append(new: Iterable[Record], path: Path = LATEST) -> tuple[Record, ...]:
         ValueError: the file that is there does not keep to the schema. It is left as it was.
     """
     records = merge(load(path), new)
-    encoded = msgspec.json.format(msgspec.json.encode(ResultFile(SCHEMA, records)), indent=1)
+    content = ResultFile(SCHEMA, promises(records), records)
+    encoded = msgspec.json.format(msgspec.json.encode(content), indent=1)
     msgspec.json.decode(encoded, type=ResultFile)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")

@@ -3,16 +3,18 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from loadtests.record import Provenance, Record, make
+from loadtests.record import Provenance, Record, Subject, make
 
 OURS = "junctiond"
+NOTHING = Subject()
 
 
 @dataclass(slots=True)
 class Series:
-    """One value per round for each target and figure."""
+    """One value per round for each target and figure of one subject (function, attachment, placement)."""
 
     benchmark: str
+    subject: Subject = NOTHING
     values: dict[tuple[str, str], list[float]] = field(default_factory=dict)
 
     def add(self, target: str, figure: str, value: float) -> None:
@@ -32,6 +34,7 @@ class Series:
         return [
             make(
                 self.benchmark,
+                self.subject,
                 figure,
                 unit_of(figure),
                 self.of(OURS, figure),
@@ -48,7 +51,17 @@ class Series:
         return [name for name in baselines if self.of(name, figure)] or [""]
 
 
-UNITS = {"us": "us", "ms": "ms", "rps": "1/s", "mib": "MiB"}
+UNITS = {
+    "us": "us",
+    "ms": "ms",
+    "s": "1/s",
+    "rps": "1/s",
+    "mib": "MiB",
+    "gib": "GiB",
+    "share": "of a core",
+    "count": "",
+    "instructions": "instructions",
+}
 
 
 def unit_of(figure: str) -> str:

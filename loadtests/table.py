@@ -1,37 +1,90 @@
 """Records as a table for people."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from rich.table import Table
 from rich.text import Text
 
+from loadtests import pivot
+from loadtests.placement import Placement
 from loadtests.record import Record
+from loadtests.report import finding_text, mark
+from loadtests.verdicts import Verdict
 
 
 def render(records: Sequence[Record], title: str) -> Table:
     """One row per record, goals beside the figures."""
-    table = Table(title=title, title_justify="left", header_style="bold")
-    table.add_column("benchmark", no_wrap=True)
-    table.add_column("figure", no_wrap=True)
-    for name in ("value", "baseline", "ratio"):
+    table = _table(title)
+    for name in ("benchmark", "function", "by", "on", "figure"):
+        table.add_column(name, no_wrap=True)
+    for name in ("value", "baseline", "difference", "ratio"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("beside")
     table.add_column("goal", justify="right", no_wrap=True)
     table.add_column("met", justify="center")
-    table.add_column("rounds", justify="right")
     for record in records:
         table.add_row(
             record.benchmark,
+            record.subject,
+            record.attachment,
+            Placement(record.placement).letter if record.placement else "",
             record.figure,
             number(record.value, record.unit),
             number(record.baseline_value, record.unit),
+            number(record.difference, ""),
             "" if record.ratio is None else f"{record.ratio:.2f}",
             record.baseline or "",
             record.goal or "",
             verdict(record.met),
-            str(record.rounds),
         )
     return table
+
+
+def warm(records: Sequence[Record]) -> Table:
+    """The warm figures, a row for each function, attachment and placement (`loadtests.pivot`)."""
+    table = _table("warm invocations beside bare and nginx")
+    for number_, title in enumerate(pivot.HEAD):
+        table.add_column(title, justify="left" if number_ < 3 else "right", no_wrap=number_ < 3)
+    for row in pivot.rows(one for one in records if one.benchmark in pivot.BENCHMARKS):
+        table.add_row(*row)
+    return table
+
+
+def others(records: Sequence[Record]) -> Table:
+    """One row per record that no warm table shows."""
+    shown = [one for one in records if one.benchmark not in pivot.BENCHMARKS]
+    return render(shown, "cold starts, memory, rings")
+
+
+def goal_rows(verdicts: Iterable[Verdict], title: str) -> Table:
+    """The table of goals: a row for each, with a line for each of its bounds."""
+    table = _table(title)
+    for name in ("figure", "on", "goal", "stretch"):
+        table.add_column(name, no_wrap=name == "on")
+    table.add_column("measured")
+    table.add_column("met", justify="center")
+    for one in verdicts:
+        for number_, bound in enumerate(one.goal.bounds):
+            mine = [finding for finding in one.findings if finding.bound == bound]
+            table.add_row(
+                one.goal.words if number_ == 0 else "",
+                Placement(bound.placement).letter if bound.placement else "",
+                f"{bound.figure} {bound}",
+                bound.text(bound.stretch),
+                "; ".join(finding_text(finding) for finding in mine),
+                _word(mark([finding.met for finding in mine])),
+                end_section=number_ == len(one.goal.bounds) - 1,
+            )
+    return table
+
+
+def _table(title: str) -> Table:
+    return Table(title=title, title_justify="left", header_style="bold")
+
+
+def _word(text: str) -> Text:
+    styles = {"yes": "bold green", "**no**": "bold red"}
+    return Text(text.strip("*"), style=styles.get(text, "dim"))
 
 
 def number(value: float | None, unit: str) -> str:

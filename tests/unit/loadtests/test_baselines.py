@@ -11,6 +11,7 @@ import pytest
 from loadtests import baselines, cold
 from loadtests.baselines import TargetFailed
 from loadtests.gateway import Gateway, GatewayRefused
+from loadtests.program import Program
 
 SERVER = """#!{python}
 import os
@@ -35,11 +36,11 @@ HTTPServer(("", int(os.environ["PORT"])), Handler).serve_forever()
 
 
 @pytest.fixture
-def program(tmp_path: Path) -> Path:
+def program(tmp_path: Path) -> Program:
     path = tmp_path / "server"
     path.write_text(SERVER.format(python=sys.executable))
     path.chmod(0o755)
-    return path
+    return Program.plain(path)
 
 
 def fetch(url: str) -> int:
@@ -47,7 +48,7 @@ def fetch(url: str) -> int:
         return int(answer.status)
 
 
-def test_bare_serves_and_ends(program: Path) -> None:
+def test_bare_serves_and_ends(program: Program) -> None:
     with baselines.bare(program) as target:
         assert fetch(target.url) == 200
         (pid,) = target.processes()["function"]
@@ -56,7 +57,7 @@ def test_bare_serves_and_ends(program: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="makes network interfaces")
-def test_bridge_serves_from_its_own_namespace_and_leaves_nothing(program: Path) -> None:
+def test_bridge_serves_from_its_own_namespace_and_leaves_nothing(program: Program) -> None:
     before = {name for _, name in socket.if_nameindex()}
     with baselines.bridge(program) as target:
         assert fetch(target.url) == 200
@@ -73,7 +74,7 @@ def test_bridge_leaves_nothing_after_a_failure() -> None:
     before = {name for _, name in socket.if_nameindex()}
     with (
         pytest.raises(TargetFailed, match="ended with status"),
-        baselines.bridge(Path("/bin/false")),
+        baselines.bridge(Program.plain(Path("/bin/false"))),
     ):
         pass
     assert {name for _, name in socket.if_nameindex()} == before
@@ -82,16 +83,16 @@ def test_bridge_leaves_nothing_after_a_failure() -> None:
 def test_program_that_ends_is_told() -> None:
     with (
         pytest.raises(TargetFailed, match="ended with status 1"),
-        baselines.bare(Path("/bin/false")),
+        baselines.bare(Program.plain(Path("/bin/false"))),
     ):
         pass
 
 
-def test_launch_of_the_bare_program_takes_time(program: Path) -> None:
+def test_launch_of_the_bare_program_takes_time(program: Program) -> None:
     assert cold.bare_ms(program) > 1
 
 
-def test_gateway(program: Path) -> None:
+def test_gateway(program: Program) -> None:
     with baselines.bare(program) as target:
         gateway = Gateway(target.url.split("/")[2], "admin", "secret")
         assert gateway.status("aes").available_replicas == 1

@@ -9,7 +9,8 @@ import pytest
 import zstandard
 
 from loadtests import function_image
-from loadtests.function_image import ImageUnusable, Layout, extract_program
+from loadtests.function_image import ImageUnusable, extract
+from loadtests.program import behind_watchdog
 
 
 def layer(files: dict[str, bytes]) -> bytes:
@@ -22,7 +23,9 @@ def layer(files: dict[str, bytes]) -> bytes:
     return raw.getvalue()
 
 
-def write_layout(folder: Path, argv: list[str], layers: list[tuple[str, bytes]]) -> None:
+def write_layout(
+    folder: Path, argv: list[str], layers: list[tuple[str, bytes]], **process: object
+) -> None:
     def blob(content: bytes) -> str:
         digest = hashlib.sha256(content).hexdigest()
         path = folder / "blobs" / "sha256" / digest
@@ -30,35 +33,68 @@ def write_layout(folder: Path, argv: list[str], layers: list[tuple[str, bytes]])
         path.write_bytes(content)
         return f"sha256:{digest}"
 
-    config = blob(json.dumps({"config": {"Entrypoint": argv[:1], "Cmd": argv[1:]}}).encode())
+    whole = {"Entrypoint": argv[:1], "Cmd": argv[1:], **process}
+    config = blob(json.dumps({"config": whole}).encode())
     described = [{"mediaType": kind, "digest": blob(content)} for kind, content in layers]
     manifest = {"config": {"digest": config}, "layers": described}
     index = {"manifests": [{"digest": blob(json.dumps(manifest).encode())}]}
     (folder / "index.json").write_text(json.dumps(index))
 
 
-def test_program_of_the_highest_layer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+KIND = "application/vnd.oci.image.layer.v1.tar"
+
+
+def test_program_in_the_files_of_all_layers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(function_image, "IMAGES", tmp_path)
-    kind = "application/vnd.oci.image.layer.v1.tar"
-    lower = gzip.compress(layer({"handler": b"old", "etc/passwd": b"root"}))
+    users = b"root:x:0:0:::\napp:x:71:72::/home:\n"
+    lower = gzip.compress(layer({"handler": b"old", "etc/passwd": users}))
     upper = zstandard.compress(layer({"./handler": b"new"}))
-    layers = [(f"{kind}+gzip", lower), (f"{kind}+zstd", upper), (kind, layer({"x": b""}))]
-    write_layout(tmp_path / "aes", ["/handler", "-v"], layers)
-    assert Layout(tmp_path / "aes").argv() == ["/handler", "-v"]
-    (tmp_path / "out").mkdir()
-    program = extract_program("aes", tmp_path / "out")
-    assert program.read_bytes() == b"new"
-    assert program.stat().st_mode & 0o111
-    with pytest.raises(ImageUnusable, match="no layer has /nothing"):
-        Layout(tmp_path / "aes").read_file("/nothing")
+    layers = [(f"{KIND}+gzip", lower), (f"{KIND}+zstd", upper), (KIND, layer({"x": b""}))]
+    write_layout(
+        tmp_path / "aes", ["/handler", "-v"], layers, User="app", Env=["A=1"], WorkingDir="/etc"
+    )
+    program = extract("aes", tmp_path / "out")
+    assert program.root is not None
+    assert (program.root / "handler").read_bytes() == b"new"
+    assert (program.argv, program.uid, program.gid) == (("/handler", "-v"), 71, 72)
+    assert (program.env["A"], program.cwd) == ("1", "/etc")
+    assert program.environment(81)["PORT"] == "81"
+    assert program.command()[-3:] == ["--setuid=71", "/handler", "-v"]
 
 
-def test_image_that_is_missing_or_no_single_program(
+def test_the_watchdog_is_taken_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(function_image, "IMAGES", tmp_path)
+    environment = ["mode=http", "fprocess=python3 'a b.py'"]
+    write_layout(tmp_path / "hello", ["fwatchdog"], [], Env=environment, User="5")
+    program = extract("hello", tmp_path / "out")
+    assert (program.argv, program.uid) == (("python3", "a b.py"), 5)
+    streaming = behind_watchdog(["fwatchdog"], {"mode": "streaming", "fprocess": "cat"})
+    assert streaming == ["fwatchdog"]
+
+
+def test_nginx_gets_its_port_in_its_configuration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(function_image, "IMAGES", tmp_path)
+    text = b"http {\n    server {\n        listen 8080;\n    }\n}\n"
+    write_layout(tmp_path / "nginx", ["nginx"], [(KIND, layer({function_image.NGINX: text}))])
+    program = extract("nginx", tmp_path / "out")
+    program.prepare(9000)
+    assert program.root is not None
+    assert "        listen 9000;\n" in (program.root / function_image.NGINX).read_text()
+
+
+def test_image_that_is_missing_or_names_nothing_to_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(function_image, "IMAGES", tmp_path)
     with pytest.raises(ImageUnusable, match="make images"):
-        extract_program("aes", tmp_path)
-    write_layout(tmp_path / "hello", ["python3", "index.py"], [])
-    with pytest.raises(ImageUnusable, match="absolute program"):
-        extract_program("hello", tmp_path)
+        extract("aes", tmp_path / "out")
+    write_layout(tmp_path / "empty", [], [])
+    with pytest.raises(ImageUnusable, match="names no program"):
+        extract("empty", tmp_path / "out")
+    write_layout(tmp_path / "who", ["/x"], [(KIND, layer({"etc/passwd": b""}))], User="who")
+    with pytest.raises(ImageUnusable, match="no user who"):
+        extract("who", tmp_path / "out")

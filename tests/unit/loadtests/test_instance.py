@@ -1,8 +1,10 @@
 import os
 from pathlib import Path
 
+from junctiond.cli.machine import PARTS
 from junctiond.settings import load
 from loadtests.instance import environment_for, remove_cgroups, settings_for, stale
+from loadtests.placement import Placement
 
 
 def test_environment_gives_the_same_settings(tmp_path: Path) -> None:
@@ -11,6 +13,12 @@ def test_environment_gives_the_same_settings(tmp_path: Path) -> None:
     assert again == settings
     assert again.state_dir.is_relative_to(tmp_path)
     assert again.cgroup_parent != load().cgroup_parent
+
+
+def test_only_the_free_placement_turns_the_platforms_own_off(tmp_path: Path) -> None:
+    found = {placement: settings_for(tmp_path, placement).placement for placement in Placement}
+    assert found.pop(Placement.FREE) == "off"
+    assert set(found.values()) == {"balanced"}
 
 
 def test_cgroups_of_every_hierarchy_are_removed(tmp_path: Path) -> None:
@@ -22,7 +30,7 @@ def test_cgroups_of_every_hierarchy_are_removed(tmp_path: Path) -> None:
 
 
 def test_binaries_older_than_their_sources_are_told(tmp_path: Path) -> None:
-    for name in ("jnetd", "jsandbox", "jinit"):
+    for name in PARTS:
         (tmp_path / name).touch()
     settings = load(bin_dir=tmp_path)
     assert stale(settings) == []

@@ -5,6 +5,7 @@ import pytest
 
 from loadtests import goals, record
 from loadtests.machine import CpuTimes, Machine
+from loadtests.series import unit_of
 
 MACHINE = Machine(
     cpu="test",
@@ -13,7 +14,6 @@ MACHINE = Machine(
     kernel="6.1",
     os="Debian",
     cgroup="v2",
-    placement="nothing pinned",
     generators="wrk",
     steal_share=0.0,
     idle_share=0.5,
@@ -22,9 +22,13 @@ MACHINE = Machine(
 PROVENANCE = record.Provenance("0123456789ab", MACHINE, "2026-01-02T03:04:05+00:00")
 
 
-def make(value: float = 150, figure: str = "latency_us_p50") -> record.Record:
+AES = record.Subject("aes", "fd", "split")
+
+
+def make(value: float = 75, figure: str = "latency_us_p50") -> record.Record:
     return record.make(
         "warm",
+        AES,
         figure,
         "us",
         [value, value + 1, value - 1],
@@ -36,27 +40,46 @@ def make(value: float = 150, figure: str = "latency_us_p50") -> record.Record:
 
 def test_make_takes_medians_and_looks_the_goal_up() -> None:
     made = make()
-    assert (made.value, made.baseline_value, made.rounds) == (150, 50, 3)
-    assert made.ratio == pytest.approx(3, rel=0.02)
-    assert (made.goal, made.met) == ("< 200 us", True)
-    assert make(value=200).met is False
+    assert (made.value, made.baseline_value, made.rounds) == (75, 50, 3)
+    assert (made.least, made.most) == (74, 76)
+    assert made.ratio == pytest.approx(1.5, rel=0.02)
+    assert made.difference == 25
+    assert (made.goal, made.met) == ("<= bare + 30 us", True)
+    assert make(value=81).met is False
 
 
 def test_make_without_goal_or_baseline() -> None:
-    made = record.make("warm", "latency_us_p90", "us", [1], PROVENANCE)
+    made = record.make("warm", AES, "latency_us_p90", "us", [1], PROVENANCE)
     assert (made.baseline, made.baseline_value, made.ratio) == (None, None, None)
     assert (made.goal, made.met) == (None, None)
 
 
 def test_a_ratio_goal_that_was_not_measured_is_no_verdict() -> None:
-    assert record.make("warm", "rps_c8", "1/s", [1000], PROVENANCE, baseline="bare").goal is None
+    made = record.make("warm", AES, "rps_c8", "1/s", [1000], PROVENANCE, baseline="bare")
+    assert made.goal is None
 
 
 def test_ratio_goal() -> None:
     made = record.make(
-        "warm", "rps_c8", "1/s", [40, 30], PROVENANCE, baseline="bare", baseline_values=[90, 90]
+        *("warm", AES, "rps_c8", "1/s", [70, 60], PROVENANCE),
+        baseline="bare",
+        baseline_values=[90, 90],
     )
-    assert (made.goal, made.met) == (">= 0.333 x bare", True)
+    assert (made.goal, made.met) == (">= 0.7 x bare", True)
+
+
+def test_a_goal_counts_in_its_placement_and_attachment_only() -> None:
+    for subject in (
+        record.Subject("aes", "fd", "free"),
+        record.Subject("aes", "mixed", "split"),
+        record.Subject("hello", "fd", "split"),
+    ):
+        made = record.make(
+            *("warm", subject, "latency_us_p50", "us", [75], PROVENANCE),
+            baseline="bare",
+            baseline_values=[50],
+        )
+        assert made.goal is None
 
 
 def test_file_keeps_the_newest_of_each_figure(tmp_path: Path) -> None:
@@ -66,22 +89,29 @@ def test_file_keeps_the_newest_of_each_figure(tmp_path: Path) -> None:
     found = record.load(path)
     assert [(one.figure, one.value) for one in found] == [
         ("latency_us_p50", 99),
-        ("latency_us_p99", 150),
+        ("latency_us_p99", 75),
     ]
     assert list(json.loads(path.read_text())["records"][0]) == [
-        *("benchmark", "figure", "unit", "value", "baseline", "baseline_value", "ratio", "goal"),
-        *("met", "rounds", "commit", "machine", "time"),
+        *("benchmark", "subject", "attachment", "placement", "figure", "unit", "value", "least"),
+        *("most", "baseline", "baseline_value", "ratio", "difference", "goal", "met", "rounds"),
+        *("commit", "machine", "time"),
+    ]
+    bounds = [one for one in json.loads(path.read_text())["goals"] if one["measured"] is not None]
+    assert [(one["figure"], one["measured"], one["met"]) for one in bounds] == [
+        ("latency_us_p50", 49, False),
+        ("latency_us_p99", 1.5, True),
     ]
 
 
 @pytest.mark.parametrize(
     ("old", "new", "complaint"),
     [
-        ('"schema": 1', '"schema": 2', "schema 2"),
+        ('"schema": 2', '"schema": 1', "schema 1"),
         ('"rounds": 3', '"rounds": "3"', "rounds"),
         ('"rounds": 3', '"rounds": 0', "rounds must be"),
         ('"unit": "us"', '"unit": "us", "extra": 1', "extra"),
-        ('"met": true', '"met": null', "goal and met"),
+        ('"goal": "<= bare + 30 us"', '"goal": null', "goal and met"),
+        ('"placement": "split",\n   "figure"', '"placement": "left",\n   "figure"', "left"),
         ('"baseline": "bare"', '"baseline": null', "named baseline"),
         ("2026-01-02T03", "yesterday", "yesterday"),
         ('"records"', '"recods"', "recods"),
@@ -103,16 +133,22 @@ def test_committed_results_keep_the_schema() -> None:
     assert all(one.rounds >= 1 for one in record.load())
 
 
-def test_specification_lists_every_goal() -> None:
+def test_specification_lists_every_bound_of_every_goal() -> None:
     text = (Path(__file__).parents[3] / "docs" / "specification.md").read_text()
     rows = [row for row in text.splitlines() if row.startswith("|")]
     for goal in goals.GOALS:
-        mention = f"`{goal.benchmark}/{goal.figure}`"
-        found = [row for row in rows if mention in row]
-        assert found, f"docs/specification.md lacks a row with {mention}"
-        assert any(f"`{goal}`" in row for row in found), (
-            f"{mention} there has another goal than {goal}"
-        )
+        for bound in goal.bounds:
+            mentions = [f"`{goal.benchmark}/{bound.figure}`", f"`{bound}`"]
+            mentions += [f"`{subject}`" for subject in bound.subjects if subject]
+            found = [row for row in rows if all(mention in row for mention in mentions)]
+            assert found, f"docs/specification.md lacks a row with {' and '.join(mentions)}"
+
+
+def test_goals_name_figures_with_units_and_known_placements() -> None:
+    for goal in goals.GOALS:
+        for bound in goal.bounds:
+            unit_of(bound.figure)
+            assert bound.placement in record.PLACEMENTS
 
 
 def test_cpu_times() -> None:

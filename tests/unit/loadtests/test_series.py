@@ -2,7 +2,7 @@ import pytest
 
 from loadtests.demo import Figures, excerpt, summary
 from loadtests.machine import Machine
-from loadtests.record import Provenance
+from loadtests.record import Provenance, Subject
 from loadtests.series import OURS, Series, unit_of
 
 MACHINE = Machine(
@@ -12,7 +12,6 @@ MACHINE = Machine(
     kernel="6.1",
     os="Debian",
     cgroup="v2",
-    placement="nothing pinned",
     generators="wrk",
     steal_share=0.0,
     idle_share=0.5,
@@ -22,7 +21,7 @@ PROVENANCE = Provenance("0123456789ab", MACHINE, "2026-01-02T03:04:05+00:00")
 
 
 def test_records_of_a_series() -> None:
-    series = Series("warm")
+    series = Series("warm", Subject("aes", "fd", "split"))
     for ours, bare in ((100, 50), (300, 100), (120, 60)):
         series.add(OURS, "latency_us_p50", ours)
         series.add("bare", "latency_us_p50", bare)
@@ -34,7 +33,9 @@ def test_records_of_a_series() -> None:
         ("cpu_us_c8_front_door", None),
     ]
     assert (made[0].value, made[0].baseline_value, made[0].ratio) == (120, 60, 2)
-    assert (made[0].met, made[1].met) == (True, None)
+    assert made[0].difference == 60
+    assert (made[0].met, made[1].met) == (False, None)
+    assert (made[0].subject, made[0].attachment, made[0].placement) == ("aes", "fd", "split")
 
 
 @pytest.mark.parametrize(
@@ -45,6 +46,9 @@ def test_records_of_a_series() -> None:
         ("launch_to_first_200_ms_p50", "ms"),
         ("platform_mib_per_replica", "MiB"),
         ("cpu_us_c8", "us"),
+        ("cold_starts_per_s", "1/s"),
+        ("idle_cpu_share", "of a core"),
+        ("leaked_count", ""),
     ],
 )
 def test_units(figure: str, unit: str) -> None:

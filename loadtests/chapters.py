@@ -1,0 +1,43 @@
+"""The chapters of RESULTS.md, in reading order. A new benchmark adds its chapter here and nothing else."""
+
+from collections.abc import Sequence
+
+from loadtests import pivot
+from loadtests.record import Record
+from loadtests.report import Chapter, Plot, markdown
+
+
+def _warm(records: Sequence[Record]) -> str:
+    return markdown(pivot.HEAD, pivot.rows(records))
+
+
+CHAPTERS = (
+    Chapter(
+        "Warm invocations",
+        pivot.BENCHMARKS,
+        "Beside *bare* (the very program of the same image on kernel loopback) and *nginx* (Debian's, proxying to that "
+        "bare program with kept-alive upstreams), in the same rounds and the same placement. The attachment is what the "
+        "front door's counters say carried the load.",
+        (
+            Plot("latency.png", "Latency distribution of each target"),
+            Plot("hop.png", "What the platform adds to the bare function"),
+        ),
+        _warm,
+    ),
+    Chapter(
+        "Ring echo",
+        ("echo",),
+        "One byte to a peer and back through a pair of rings.",
+    ),
+    Chapter(
+        "Cold starts",
+        ("cold", "sustained"),
+        "*launch* is one invocation of a function at zero replicas; *sustained* is a closed loop over many functions, each "
+        "scaled to zero after its answer.",
+    ),
+    Chapter(
+        "Idle replicas",
+        ("memory", "idle"),
+        "What the platform takes beside the function's own memory, and a host full of idle replicas.",
+    ),
+)
