@@ -26,7 +26,12 @@ from pyroute2.netlink.exceptions import NetlinkError
 
 from junctiond import eventlog
 from junctiond.api.service import serve
+from junctiond.cores.actuator import AffinityActuator
+from junctiond.cores.base import Actuator
 from junctiond.cores.host import layout_of, restrict
+from junctiond.cores.layout import Layout, show_cores
+from junctiond.cores.sampler import Sampler
+from junctiond.cores.steward import Sampling, Steward
 from junctiond.dataplane.base import Dataplane, DataplaneError
 from junctiond.dataplane.client import DataplaneClient
 from junctiond.dataplane.process import DataplaneProcess
@@ -85,6 +90,14 @@ class Parts(Protocol):
         """The data plane's process, where the daemon is to run it."""
         ...
 
+    def sampler(self, layout: Layout) -> Sampling:
+        """What looks at cores."""
+        ...
+
+    def actuator(self) -> Actuator:
+        """What moves sandboxes."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class HostParts:
@@ -117,6 +130,14 @@ class HostParts:
     def dataplane_process(self) -> DataplaneProcess | None:
         """See `Parts`."""
         return DataplaneProcess(self.settings, random.Random())
+
+    def sampler(self, layout: Layout) -> Sampling:
+        """See `Parts`."""
+        return Sampler(layout.usable, layout.doors, self.settings.cgroup_parent)
+
+    def actuator(self) -> Actuator:
+        """See `Parts`."""
+        return AffinityActuator(self.settings.cgroup_parent)
 
 
 async def platform(settings: Settings) -> Platform:
@@ -172,13 +193,10 @@ class Daemon:
             plane.check()
         secret_files = SecretFiles(settings.function_secrets_dir)
         logs = FunctionLogs(settings.logs_dir)
-        layout = layout_of(settings)
-        workshop = Workshop(
-            *(settings, store, launcher, images, secret_files, logs),
-            seat=lambda lease: layout.first_seat,
-        )
+        steward = self._steward(dataplane)
+        workshop = Workshop(settings, store, launcher, images, secret_files, logs, seats=steward)
         registry = FunctionRegistry(settings, store, workshop, dataplane, group)
-        host = Host(settings, store, registry, workshop, dataplane, secret_files)
+        host = Host(settings, store, registry, workshop, dataplane, secret_files, steward)
 
         registry.restore(await launcher.adopt())
         # One round of the loop: every controller has told the client its routes before jnetd hears of any.
@@ -188,6 +206,7 @@ class Daemon:
             tasks.append(group.create_task(plane.run()))
         tasks.append(group.create_task(self._collect(images, store, registry)))
         tasks.append(group.create_task(self._follow_host(dataplane)))
+        tasks.append(group.create_task(steward.run()))
         server = await serve(host, settings.host_socket)
         if settings.run_provider:
             tasks.append(group.create_task(self._provider().run()))
@@ -220,6 +239,17 @@ class Daemon:
     def _provider(self) -> Supervisor:
         environment = child_environment(self._settings.environment)
         return Supervisor("provider", provider_command(self._settings), environment, self._random)
+
+    def _steward(self, dataplane: Dataplane) -> Steward:
+        settings = self._settings
+        layout = layout_of(settings)
+        fields = {
+            "placement": layout.mode.value,
+            "cores": show_cores(layout.usable),
+            "workers": show_cores(layout.doors),
+        }
+        logger.info("cores", extra={"fields": fields})
+        return Steward(layout, self._parts.sampler(layout), self._parts.actuator(), dataplane)
 
     async def _follow_host(self, dataplane: Dataplane) -> None:
         """Keeps what sandboxes may reach true while the host's own addresses and resolvers change."""

@@ -45,6 +45,8 @@ class Usage:
 
     cpu_millicores: float = 0.0
     memory_bytes: int = 0
+    cpu_ns: int = 0
+    """CPU time since they started."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,25 @@ class SandboxState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where a sandbox runs and why (docs/decisions/0005-affinity.md).
+
+    Attributes:
+        cores: what its threads may use; empty: nothing is pinned.
+        seat: paired (with a worker of the front door), spread (on cores without workers) or free.
+        reason: one short phrase.
+        moves: how often it was moved.
+        spin_us: how long it may poll before it parks.
+    """
+
+    cores: tuple[int, ...] = ()
+    seat: str = ""
+    reason: str = ""
+    moves: int = 0
+    spin_us: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Sandbox:
     """One sandbox of this host."""
 
@@ -104,6 +125,7 @@ class Sandbox:
     error: str = ""
     usage: Usage | None = None
     listening: tuple[int, ...] = ()
+    place: Place = Place()
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +173,23 @@ class HostInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class FunctionCpu:
+    """CPU time of all sandboxes of a function, those that are gone included, since the daemon started."""
+
+    name: str
+    namespace: str
+    cpu_ns: int
+
+
+@dataclass(frozen=True, slots=True)
 class HostStats:
     """The data plane's own statistics as JSON text (docs/protocols.md, section 4) and every sandbox."""
 
     dataplane_json: str
     sandboxes: tuple[Sandbox, ...]
+    cpu: tuple[FunctionCpu, ...] = ()
+    """Of every function that exists."""
+    placement: str = ""
+    """The mode in force."""
+    cores: tuple[int, ...] = ()
+    """The cores that the platform may use."""

@@ -14,17 +14,20 @@ from dataclasses import replace
 import msgspec
 
 from junctiond import limits, names
+from junctiond.cores.steward import Steward
 from junctiond.dataplane.base import Dataplane, DataplaneError, DataplaneLost
 from junctiond.domain import (
     DEFAULT_NAMESPACE,
     Deployment,
     Function,
+    FunctionCpu,
     FunctionEvent,
     HostInfo,
     HostStats,
     LogQuery,
     LogRecord,
     Namespace,
+    Place,
     Sandbox,
     SandboxState,
     Usage,
@@ -75,6 +78,7 @@ class Host:
         workshop: Workshop,
         dataplane: Dataplane,
         secret_files: SecretFiles,
+        steward: Steward | None = None,
     ) -> None:
         self._settings = settings
         self._store = store
@@ -82,6 +86,7 @@ class Host:
         self._workshop = workshop
         self._dataplane = dataplane
         self._secrets = secret_files
+        self._steward = steward
         self._locks = _FunctionLocks()
         self._started_at_ns = time.time_ns()
         self._commit = commit()
@@ -197,10 +202,17 @@ class Host:
     async def stats(self) -> HostStats:
         """See `HostApi`."""
         sandboxes = tuple(await self.list_sandboxes())
-        try:
-            return HostStats(await self._dataplane.stats_json(), sandboxes)
-        except (DataplaneLost, DataplaneError):
-            return HostStats('{"functions":[],"sandboxes":[],"workers":[]}', sandboxes)
+        dataplane_json = '{"functions":[],"sandboxes":[],"workers":[]}'
+        with contextlib.suppress(DataplaneLost, DataplaneError):
+            dataplane_json = await self._dataplane.stats_json()
+        layout = self._steward.layout if self._steward else None
+        return HostStats(
+            dataplane_json,
+            sandboxes,
+            self._cpu(sandboxes),
+            layout.mode.value if layout else "",
+            layout.usable if layout else (),
+        )
 
     async def logs(self, query: LogQuery) -> AsyncGenerator[LogRecord, None]:
         """See `HostApi`."""
@@ -340,6 +352,31 @@ class Host:
         return Usage(
             cpu_millicores=sum(one.cpu_millicores for one in parts),
             memory_bytes=sum(one.memory_bytes for one in parts),
+            cpu_ns=sum(one.cpu_ns for one in parts),
+        )
+
+    def _cpu(self, sandboxes: tuple[Sandbox, ...]) -> tuple[FunctionCpu, ...]:
+        """CPU time of every function that exists, from a measurement of its sandboxes."""
+        living: dict[tuple[str, str], int] = {}
+        for one in sandboxes:
+            if one.usage is not None:
+                key = (one.namespace, one.name)
+                living[key] = living.get(key, 0) + one.usage.cpu_ns
+        return tuple(
+            FunctionCpu(key[1], key[0], living.get(key, 0) + self._workshop.meter.past_ns(key))
+            for key in (controller.key for controller in self._registry.functions())
+        )
+
+    def _place(self, sandbox: str) -> Place:
+        assignment = self._steward.assignment(sandbox) if self._steward else None
+        if self._steward is None or assignment is None:
+            return Place()
+        return Place(
+            assignment.cores,
+            assignment.seat.value,
+            assignment.reason,
+            assignment.moves,
+            self._steward.spin_us(sandbox),
         )
 
     def _sandbox(
@@ -361,6 +398,7 @@ class Host:
             error=(state.error or "") if state else "",
             usage=self._workshop.meter.measure(replica.sandbox),
             listening=listening,
+            place=self._place(replica.sandbox),
         )
 
 

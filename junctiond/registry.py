@@ -186,6 +186,8 @@ class FunctionRegistry:
             logger.error("function cannot be restored", extra={"fields": fields})
             return
         generation = Generation(row.generation, row.deployment, row.image, watchdog, plan)
+        for lease in leases:
+            self._workshop.resume(lease.sandbox, generation)
         self._start(
             FunctionController(
                 (row.deployment.namespace, row.deployment.name),

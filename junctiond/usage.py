@@ -7,6 +7,9 @@ from pathlib import Path
 from junctiond.domain import Usage
 from junctiond.sandbox.remains import cgroup_folders
 
+Owner = tuple[str, str]
+"""Namespace and name of a function."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Sample:
@@ -20,6 +23,7 @@ class UsageMeter:
     def __init__(self, cgroup_parent: str) -> None:
         self._parent = cgroup_parent
         self._samples: dict[str, _Sample] = {}
+        self._past_ns: dict[Owner, int] = {}
 
     def begin(self, sandbox: str) -> None:
         """A sandbox starts now, so that its first measurement is the mean since here."""
@@ -31,15 +35,27 @@ class UsageMeter:
         now_ns = time.monotonic_ns()
         cpu_ns = _cpu_ns(folders)
         before = self._samples.get(sandbox)
+        if before is not None:
+            cpu_ns = max(cpu_ns, before.cpu_ns)  # the group may be gone; a counter never falls
         self._samples[sandbox] = _Sample(now_ns, cpu_ns)
         millicores = 0.0
         if before is not None and now_ns > before.at_ns:
             millicores = 1000.0 * max(0, cpu_ns - before.cpu_ns) / (now_ns - before.at_ns)
-        return Usage(cpu_millicores=millicores, memory_bytes=_memory_bytes(folders))
+        return Usage(millicores, _memory_bytes(folders), cpu_ns)
 
-    def forget(self, sandbox: str) -> None:
-        """Drops the memory of a sandbox that is gone."""
-        self._samples.pop(sandbox, None)
+    def retire(self, sandbox: str, owner: Owner) -> None:
+        """A sandbox is gone; what it was last seen to have used stays with its function."""
+        sample = self._samples.pop(sandbox, None)
+        if sample is not None:
+            self._past_ns[owner] = self._past_ns.get(owner, 0) + sample.cpu_ns
+
+    def past_ns(self, owner: Owner) -> int:
+        """CPU time of a function's sandboxes that are gone, since the daemon started."""
+        return self._past_ns.get(owner, 0)
+
+    def forget_owner(self, owner: Owner) -> None:
+        """A function is deleted; one of the same name begins at zero."""
+        self._past_ns.pop(owner, None)
 
 
 def _cpu_ns(folders: list[Path]) -> int:

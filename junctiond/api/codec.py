@@ -6,12 +6,14 @@ from junctiond.domain import (
     Deployment,
     EventKind,
     Function,
+    FunctionCpu,
     FunctionEvent,
     HostInfo,
     HostStats,
     LogQuery,
     LogRecord,
     Namespace,
+    Place,
     Resources,
     Sandbox,
     SandboxState,
@@ -58,7 +60,11 @@ def decode_deployment(message: pb.Deployment) -> Deployment:
 def encode_usage(value: Usage | None) -> pb.Usage | None:
     if value is None:
         return None
-    return pb.Usage(cpu_millicores=value.cpu_millicores, memory_bytes=value.memory_bytes)
+    return pb.Usage(
+        cpu_millicores=value.cpu_millicores,
+        memory_bytes=value.memory_bytes,
+        cpu_ns=value.cpu_ns,
+    )
 
 
 def encode_function(value: Function) -> pb.Function:
@@ -88,7 +94,7 @@ def decode_function(message: pb.Function) -> Function:
 
 
 def decode_usage(message: pb.Usage) -> Usage:
-    return Usage(message.cpu_millicores, message.memory_bytes)
+    return Usage(message.cpu_millicores, message.memory_bytes, message.cpu_ns)
 
 
 _KINDS = {
@@ -122,6 +128,13 @@ def encode_sandbox(value: Sandbox) -> pb.Sandbox:
         error=value.error,
         usage=encode_usage(value.usage),
         listening=value.listening,
+        place=pb.Place(
+            cores=value.place.cores,
+            seat=value.place.seat,
+            reason=value.place.reason,
+            moves=value.place.moves,
+            spin_us=value.place.spin_us,
+        ),
     )
 
 
@@ -140,6 +153,13 @@ def decode_sandbox(message: pb.Sandbox) -> Sandbox:
         error=message.error,
         usage=decode_usage(message.usage) if message.HasField("usage") else None,
         listening=tuple(message.listening),
+        place=Place(
+            tuple(message.place.cores),
+            message.place.seat,
+            message.place.reason,
+            message.place.moves,
+            message.place.spin_us,
+        ),
     )
 
 
@@ -221,8 +241,20 @@ def encode_stats(value: HostStats) -> pb.StatsReply:
     return pb.StatsReply(
         dataplane_json=value.dataplane_json,
         sandboxes=[encode_sandbox(sandbox) for sandbox in value.sandboxes],
+        cpu=[
+            pb.FunctionCpu(name=one.name, namespace=one.namespace, cpu_ns=one.cpu_ns)
+            for one in value.cpu
+        ],
+        placement=value.placement,
+        cores=value.cores,
     )
 
 
 def decode_stats(message: pb.StatsReply) -> HostStats:
-    return HostStats(message.dataplane_json, tuple(map(decode_sandbox, message.sandboxes)))
+    return HostStats(
+        message.dataplane_json,
+        tuple(map(decode_sandbox, message.sandboxes)),
+        tuple(FunctionCpu(one.name, one.namespace, one.cpu_ns) for one in message.cpu),
+        message.placement,
+        tuple(message.cores),
+    )

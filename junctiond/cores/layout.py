@@ -46,17 +46,6 @@ class Layout:
         """Whether cores are so few that a request should stay on one."""
         return len(self.usable) <= CORES_FEW
 
-    @property
-    def first_seat(self) -> tuple[int, ...]:
-        """Where a program starts, so that its runtime counts the cores it will have; empty: anywhere."""
-        return self.doors[:1] if self.few else ()
-
-    @property
-    def others(self) -> tuple[int, ...]:
-        """Where a function goes that must not disturb the front door; every core where workers sit on all."""
-        free = tuple(core for core in self.usable if core not in self.doors)
-        return free or self.usable
-
 
 def plan(mode: Mode, usable: Iterable[int], workers: int = 0) -> Layout:
     """The layout for a host.

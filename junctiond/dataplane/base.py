@@ -88,6 +88,15 @@ class Dataplane(Protocol):
         """The attached sandboxes. Raises DataplaneLost."""
         ...
 
+    async def put_wake_policy(self, sandbox: str, spin_us: int) -> None:
+        """Says how long a sandbox may poll its rings before it parks; 0: not at all.
+
+        Raises:
+            DataplaneError: unknown_sandbox, or a jnetd that does not know the operation.
+            DataplaneLost: no answer.
+        """
+        ...
+
     async def stats_json(self) -> str:
         """All counters as JSON text (docs/protocols.md, section 4). Raises DataplaneLost."""
         ...

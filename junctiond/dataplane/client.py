@@ -123,6 +123,10 @@ class DataplaneClient:
         """See `Dataplane`."""
         return list((await self._ask("list_sandboxes", _Sandboxes)).sandboxes)
 
+    async def put_wake_policy(self, sandbox: str, spin_us: int) -> None:
+        """See `Dataplane`."""
+        await self._ask("put_wake_policy", dict, sandbox=sandbox, spin_us=spin_us)
+
     async def stats_json(self) -> str:
         """See `Dataplane`."""
         return bytes(await self._ask("stats", msgspec.Raw)).decode()

@@ -30,6 +30,7 @@ class FakeDataplane:
     listening: dict[str, set[int]] = field(default_factory=dict)
     in_flight: dict[str, int] = field(default_factory=dict)
     platform: Platform | None = None
+    spins: dict[str, int] = field(default_factory=dict)
     auto_ready: bool = True
     connected: bool = True
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -98,6 +99,13 @@ class FakeDataplane:
             AttachedSandbox(name, "", tuple(sorted(ports)))
             for name, ports in self.listening.items()
         ]
+
+    async def put_wake_policy(self, sandbox: str, spin_us: int) -> None:
+        """See `Dataplane`."""
+        self._require()
+        if sandbox not in self.listening:
+            raise DataplaneError("unknown_sandbox", f"{sandbox} is not attached")
+        self.spins[sandbox] = spin_us
 
     async def stats_json(self) -> str:
         """See `Dataplane`."""

@@ -40,6 +40,13 @@ class SandboxCounters(msgspec.Struct, frozen=True):
     denied: int = 0
     dials: int = 0
     dial_failures: int = 0
+    ring_connections: int = 0
+    """Connections on rings now."""
+    wakes_to_guest: int = 0
+    wakes_to_host: int = 0
+    """Times one side had to wake the other from its sleep behind a ring."""
+    spin_ns: int = 0
+    """How long the guest may poll before it parks, now."""
 
 
 class WorkerCounters(msgspec.Struct, frozen=True):
@@ -49,6 +56,15 @@ class WorkerCounters(msgspec.Struct, frozen=True):
     requests: int = 0
     wakeups: int = 0
     events: int = 0
+    bells: int = 0
+    """Wake-ups that found a bell of the rings rung."""
+    thread: int = 0
+    cores: list[int] = []
+    """Cores that the thread may use."""
+    run_ns: int = 0
+    wait_ns: int = 0
+    """Able to run while others had the core."""
+    park_ns: int = 0
 
 
 class Statistics(msgspec.Struct, frozen=True):

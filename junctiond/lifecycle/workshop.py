@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from junctiond.cores.base import Seats
 from junctiond.errors import HostError, Reason
 from junctiond.images.base import Image, ImageError, ImageStore
 from junctiond.lifecycle.generation import Generation
@@ -39,7 +40,7 @@ class Workshop:
         secret_files: SecretFiles,
         logs: FunctionLogs,
         token: Callable[[], str] = lambda: randomness.token_hex(4),
-        seat: Callable[[Lease], tuple[int, ...]] = lambda lease: (),
+        seats: Seats | None = None,
     ) -> None:
         self._settings = settings
         self._store = store
@@ -47,7 +48,7 @@ class Workshop:
         self._images = images
         self._secrets = secret_files
         self._token = token
-        self._seat = seat
+        self._seats = seats
         self.logs = logs
         self.meter = UsageMeter(settings.cgroup_parent)
         network = ipaddress.IPv4Network(settings.network)
@@ -110,6 +111,7 @@ class Workshop:
 
     def stop(self, sandbox: str) -> None:
         """SIGTERM, then SIGKILL after its grace."""
+        self.meter.measure(sandbox)  # its control group may be gone when somebody asks next
         self._launcher.stop(sandbox)
 
     def kill(self, sandbox: str) -> None:
@@ -125,7 +127,10 @@ class Workshop:
         await self._launcher.forget(sandbox)
         self._store.drop_lease(sandbox)
         lease = self._leases.pop(sandbox, None)
-        self.meter.forget(sandbox)
+        if lease is not None:
+            self.meter.retire(sandbox, (lease.namespace, lease.name))
+        if self._seats is not None:
+            self._seats.leave(sandbox)
         if lease is not None:
             living = set(self._leases)
             keep = self._settings.logs_per_function_max
@@ -175,9 +180,21 @@ class Workshop:
             uid_base=self.addresses.uid(lease.slot),
             secrets=self.find_secrets(deployment.namespace, deployment.secrets),
             jinit=self._settings.binary("jinit") if forks else None,
-            cores=self._seat(lease),
+            cores=self._cores(lease, generation),
             shim=self._settings.shim(),
         )
+
+    def _cores(self, lease: Lease, generation: Generation) -> tuple[int, ...]:
+        if self._seats is None:
+            return ()
+        owner = (lease.namespace, lease.name)
+        return self._seats.seat(lease.sandbox, owner, generation.plan.wish)
+
+    def resume(self, sandbox: str, generation: Generation) -> None:
+        """A sandbox of an earlier daemon goes on."""
+        owner = (generation.deployment.namespace, generation.deployment.name)
+        if self._seats is not None:
+            self._seats.adopt(sandbox, owner, generation.plan.wish)
 
     def find_secrets(
         self, namespace: str, secrets: tuple[str, ...]

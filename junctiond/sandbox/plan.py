@@ -18,6 +18,7 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import SplitResult, urlsplit
 
 from junctiond import limits
+from junctiond.cores.base import Wish
 from junctiond.dataplane.protocol import FunctionSettings
 from junctiond.domain import Deployment
 from junctiond.errors import HostError, Reason
@@ -31,9 +32,12 @@ RINGS_ANNOTATION = "com.junctiond.rings"
 JINIT_TARGET = "/.junction/jinit"
 SHIM_TARGET = "/.junction/libjshim.so"
 PRELOAD = "LD_PRELOAD"
+CORES_ANNOTATION = "com.junctiond.cores"
+"""`one`: a single core will do; `many`: the program must see and use all cores."""
 PATH_DEFAULT = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 EXEC_TIMEOUT_DEFAULT_NS = 30_000_000_000
 _MS = 1_000_000
+MILLICORES = 1000
 _WATCHDOGS = frozenset({"fwatchdog", "of-watchdog"})
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1", "0.0.0.0"})
 
@@ -77,6 +81,8 @@ class LaunchPlan:
     memory_bytes: int | None
     cpu_millicores: int | None
     read_only_root: bool
+    wish: Wish
+    """What the deployment says of cores."""
     rings: bool
     """Whether the shim may be preloaded. A static program ignores it, and so does our own init."""
 
@@ -133,6 +139,7 @@ def make_plan(
         memory_bytes=limits.memory_bytes(memory),
         cpu_millicores=limits.cpu_millicores(cpu),
         read_only_root=deployment.read_only_root,
+        wish=_wish(deployment, limits.cpu_millicores(cpu)),
         rings=_wants_rings(deployment) and mode not in _FORKING.values(),
     )
 
@@ -264,6 +271,21 @@ def _port(text: str) -> int | None:
     if not (text.isascii() and text.isdigit() and len(text) <= 5 and 0 < int(text) < 65_536):
         return None
     return int(text)
+
+
+def _wish(deployment: Deployment, cpu_millicores: int | None) -> Wish:
+    """What the deployment says of the cores it needs: its annotation, else its CPU limit."""
+    text = deployment.annotations.get(CORES_ANNOTATION)
+    if text is None:
+        if cpu_millicores is None:
+            return Wish.HOST
+        return Wish.ONE if cpu_millicores <= MILLICORES else Wish.MANY
+    if text not in (Wish.ONE, Wish.MANY):
+        raise HostError(
+            Reason.DEPLOYMENT_INVALID,
+            f"annotation {CORES_ANNOTATION} {text[:20]!r} must be one or many",
+        )
+    return Wish(text)
 
 
 def _ready_path(deployment: Deployment, env: Mapping[str, str], watchdog: Watchdog) -> str | None:

@@ -11,6 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from junctiond.api.client import HostClient
+from junctiond.cores.base import Actuator
+from junctiond.cores.fake import FakeCores
+from junctiond.cores.layout import Layout
+from junctiond.cores.steward import Sampling
 from junctiond.daemon import Daemon
 from junctiond.dataplane.base import Dataplane
 from junctiond.dataplane.fake import FakeDataplane
@@ -32,6 +36,7 @@ class FakeParts:
     image_store: FakeImages
     platforms: int = field(default=0)
     """Changes when the host's address does."""
+    kernel: FakeCores = field(default_factory=FakeCores)
 
     async def launcher(self) -> Launcher:
         """See `junctiond.daemon.Parts`."""
@@ -58,6 +63,14 @@ class FakeParts:
     def dataplane_process(self) -> DataplaneProcess | None:
         """See `junctiond.daemon.Parts`."""
         return None
+
+    def sampler(self, layout: Layout) -> Sampling:
+        """See `junctiond.daemon.Parts`."""
+        return self.kernel
+
+    def actuator(self) -> Actuator:
+        """See `junctiond.daemon.Parts`."""
+        return self.kernel
 
 
 @dataclass(slots=True)

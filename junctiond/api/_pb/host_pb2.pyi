@@ -105,12 +105,14 @@ class Function(_message.Message):
     def __init__(self, deployment: _Optional[_Union[Deployment, _Mapping]] = ..., replicas: _Optional[int] = ..., replicas_available: _Optional[int] = ..., created_at_ns: _Optional[int] = ..., generation: _Optional[int] = ..., invocations: _Optional[float] = ..., last_error: _Optional[str] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ...) -> None: ...
 
 class Usage(_message.Message):
-    __slots__ = ("cpu_millicores", "memory_bytes")
+    __slots__ = ("cpu_millicores", "memory_bytes", "cpu_ns")
     CPU_MILLICORES_FIELD_NUMBER: _ClassVar[int]
     MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
+    CPU_NS_FIELD_NUMBER: _ClassVar[int]
     cpu_millicores: float
     memory_bytes: int
-    def __init__(self, cpu_millicores: _Optional[float] = ..., memory_bytes: _Optional[int] = ...) -> None: ...
+    cpu_ns: int
+    def __init__(self, cpu_millicores: _Optional[float] = ..., memory_bytes: _Optional[int] = ..., cpu_ns: _Optional[int] = ...) -> None: ...
 
 class CreateRequest(_message.Message):
     __slots__ = ("deployment",)
@@ -203,12 +205,28 @@ class StatsRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class StatsReply(_message.Message):
-    __slots__ = ("dataplane_json", "sandboxes")
+    __slots__ = ("dataplane_json", "sandboxes", "cpu", "placement", "cores")
     DATAPLANE_JSON_FIELD_NUMBER: _ClassVar[int]
     SANDBOXES_FIELD_NUMBER: _ClassVar[int]
+    CPU_FIELD_NUMBER: _ClassVar[int]
+    PLACEMENT_FIELD_NUMBER: _ClassVar[int]
+    CORES_FIELD_NUMBER: _ClassVar[int]
     dataplane_json: str
     sandboxes: _containers.RepeatedCompositeFieldContainer[Sandbox]
-    def __init__(self, dataplane_json: _Optional[str] = ..., sandboxes: _Optional[_Iterable[_Union[Sandbox, _Mapping]]] = ...) -> None: ...
+    cpu: _containers.RepeatedCompositeFieldContainer[FunctionCpu]
+    placement: str
+    cores: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, dataplane_json: _Optional[str] = ..., sandboxes: _Optional[_Iterable[_Union[Sandbox, _Mapping]]] = ..., cpu: _Optional[_Iterable[_Union[FunctionCpu, _Mapping]]] = ..., placement: _Optional[str] = ..., cores: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class FunctionCpu(_message.Message):
+    __slots__ = ("name", "namespace", "cpu_ns")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    CPU_NS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    namespace: str
+    cpu_ns: int
+    def __init__(self, name: _Optional[str] = ..., namespace: _Optional[str] = ..., cpu_ns: _Optional[int] = ...) -> None: ...
 
 class LogsRequest(_message.Message):
     __slots__ = ("name", "namespace", "instance", "since_ns", "tail", "follow")
@@ -351,7 +369,7 @@ class ListSandboxesReply(_message.Message):
     def __init__(self, sandboxes: _Optional[_Iterable[_Union[Sandbox, _Mapping]]] = ...) -> None: ...
 
 class Sandbox(_message.Message):
-    __slots__ = ("id", "name", "namespace", "state", "address", "keeper_pid", "init_pid", "started_at_ns", "ready_at_ns", "restarts", "error", "usage", "listening")
+    __slots__ = ("id", "name", "namespace", "state", "address", "keeper_pid", "init_pid", "started_at_ns", "ready_at_ns", "restarts", "error", "usage", "listening", "place")
     ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
@@ -365,6 +383,7 @@ class Sandbox(_message.Message):
     ERROR_FIELD_NUMBER: _ClassVar[int]
     USAGE_FIELD_NUMBER: _ClassVar[int]
     LISTENING_FIELD_NUMBER: _ClassVar[int]
+    PLACE_FIELD_NUMBER: _ClassVar[int]
     id: str
     name: str
     namespace: str
@@ -378,4 +397,19 @@ class Sandbox(_message.Message):
     error: str
     usage: Usage
     listening: _containers.RepeatedScalarFieldContainer[int]
-    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., namespace: _Optional[str] = ..., state: _Optional[str] = ..., address: _Optional[str] = ..., keeper_pid: _Optional[int] = ..., init_pid: _Optional[int] = ..., started_at_ns: _Optional[int] = ..., ready_at_ns: _Optional[int] = ..., restarts: _Optional[int] = ..., error: _Optional[str] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., listening: _Optional[_Iterable[int]] = ...) -> None: ...
+    place: Place
+    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., namespace: _Optional[str] = ..., state: _Optional[str] = ..., address: _Optional[str] = ..., keeper_pid: _Optional[int] = ..., init_pid: _Optional[int] = ..., started_at_ns: _Optional[int] = ..., ready_at_ns: _Optional[int] = ..., restarts: _Optional[int] = ..., error: _Optional[str] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., listening: _Optional[_Iterable[int]] = ..., place: _Optional[_Union[Place, _Mapping]] = ...) -> None: ...
+
+class Place(_message.Message):
+    __slots__ = ("cores", "seat", "reason", "moves", "spin_us")
+    CORES_FIELD_NUMBER: _ClassVar[int]
+    SEAT_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    MOVES_FIELD_NUMBER: _ClassVar[int]
+    SPIN_US_FIELD_NUMBER: _ClassVar[int]
+    cores: _containers.RepeatedScalarFieldContainer[int]
+    seat: str
+    reason: str
+    moves: int
+    spin_us: int
+    def __init__(self, cores: _Optional[_Iterable[int]] = ..., seat: _Optional[str] = ..., reason: _Optional[str] = ..., moves: _Optional[int] = ..., spin_us: _Optional[int] = ...) -> None: ...

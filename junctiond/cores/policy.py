@@ -1,0 +1,304 @@
+"""Who sits where: signals and the time in, moves out. Pure; docs/decisions/0005-affinity.md has the measurements.
+
+A request is cheapest when the front door's worker and the function share a core: the hand-over is a switch and not a
+wake-up of a halted core. That holds until the core is full, so a sandbox stays *paired* while its worker's core has room
+and is *spread* to the cores without workers while it has not. Three rules:
+
+    relief   a worker's core is busy: those that use most of it go where there is room, if there is room
+    hog      a sandbox computes much more than the front door brings it: it goes, room or not, for it delays
+             everyone who shares the worker; more hogs than other cores share all cores
+    return   a sandbox goes home when it would find room there for a while; every eviction doubles that while
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from junctiond.cores.base import Assignment, Seat, Signals, Wish
+from junctiond.cores.layout import Layout, Mode
+
+_S = 1_000_000_000
+
+NOT_PINNED = "placement is off"
+ONE_CORE = "there is one core"
+BESIDE_DOOR = "beside its worker"
+SEES_ALL = "sees all cores"
+RELIEF = "its worker's core is busy"
+HOG = "computes more than it answers"
+OVERFLOW = "more computing than other cores"
+CALM = "its worker's core has room again"
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """When to move. Shares are of one core.
+
+    Attributes:
+        high: a worker's core that is busier than this is relieved.
+        low: what a core may carry after a return.
+        hold_ns: how long a core must be busy before anybody moves.
+        calm_ns: how long a return must look possible; doubled by each eviction, up to `calm_ns_max`.
+        forgive_ns: after so long without eviction the doubling begins anew.
+        share_min: moving less than this relieves nobody.
+        hog_share, hog_ratio: a hog uses at least this share of a core, and this many times what the worker runs there.
+    """
+
+    high: float = 0.75
+    low: float = 0.5
+    hold_ns: int = 300_000_000
+    calm_ns: int = 2 * _S
+    calm_ns_max: int = 60 * _S
+    forgive_ns: int = 300 * _S
+    share_min: float = 0.15
+    hog_share: float = 0.5
+    hog_ratio: float = 4.0
+
+
+THRESHOLDS = {
+    Mode.LATENCY: Thresholds(high=0.6, low=0.4),
+    Mode.BALANCED: Thresholds(),
+    Mode.ECO: Thresholds(high=0.9, low=0.7),
+    Mode.OFF: Thresholds(),
+}
+
+
+@dataclass(slots=True)
+class _Sitter:
+    wish: Wish
+    home: int | None
+    """The core of its worker; None: it is no one's."""
+    now: Assignment
+    calm_since_ns: int | None = None
+    evictions: int = 0
+    evicted_at_ns: int = 0
+
+
+class PlacementPolicy:
+    """Keeps the assignment of every sandbox. Not thread-safe; owned by the steward."""
+
+    def __init__(self, layout: Layout, thresholds: Thresholds | None = None) -> None:
+        self._layout = layout
+        self._limits = thresholds or THRESHOLDS[layout.mode]
+        self._sitters: dict[str, _Sitter] = {}
+        self._hot_since_ns: dict[int, int] = {}
+        self._active = bool(layout.doors) and len(layout.usable) > 1
+        self._spread = tuple(core for core in layout.usable if core not in layout.doors)
+
+    @property
+    def assignments(self) -> Mapping[str, Assignment]:
+        """Where every sandbox belongs now."""
+        return {sandbox: sitter.now for sandbox, sitter in self._sitters.items()}
+
+    @property
+    def calm(self) -> bool:
+        """Nothing is busy and nobody is away from where it began: the next look may be late."""
+        return not self._hot_since_ns and all(map(self._at_base, self._sitters.values()))
+
+    @property
+    def wants_shares(self) -> bool:
+        """Whether the next look needs what each sandbox uses; it costs a file read per sandbox."""
+        return self._active and not self.calm
+
+    def assignment(self, sandbox: str) -> Assignment | None:
+        """Where a sandbox belongs."""
+        sitter = self._sitters.get(sandbox)
+        return sitter.now if sitter else None
+
+    def arrive(self, sandbox: str, wish: Wish, now_ns: int) -> Assignment:
+        """A sandbox is about to start, or was found running: where it begins."""
+        layout = self._layout
+        home: int | None = None
+        if not layout.doors:
+            begin = Assignment((), Seat.FREE, NOT_PINNED, now_ns)
+        elif not self._active:
+            begin = Assignment((), Seat.FREE, ONE_CORE, now_ns)
+        elif wish is Wish.ONE or (wish is Wish.HOST and (layout.few or layout.mode is Mode.ECO)):
+            home = self._least_taken()
+            begin = Assignment((home,), Seat.PAIRED, BESIDE_DOOR, now_ns)
+        else:
+            begin = Assignment(layout.usable, Seat.FREE, SEES_ALL, now_ns)
+        self._sitters[sandbox] = _Sitter(wish, home, begin)
+        return begin
+
+    def leave(self, sandbox: str) -> None:
+        """A sandbox is gone."""
+        self._sitters.pop(sandbox, None)
+
+    def decide(self, seen: Signals, span_ns: int, now_ns: int) -> list[tuple[str, Assignment]]:
+        """The moves to make now.
+
+        Args:
+            seen: shares since the look before.
+            span_ns: how long ago that was; a long look at a busy core needs no second one.
+            now_ns: monotonic time.
+        """
+        if not self._active:
+            return []
+        self._note_heat(seen, span_ns, now_ns)
+        if not seen.sandboxes:
+            return []
+        before = self.assignments
+        busy = dict(seen.busy)
+        for core in self._layout.doors:
+            since_ns = self._hot_since_ns.get(core)
+            if since_ns is not None and now_ns - since_ns >= self._limits.hold_ns:
+                self._relieve(core, seen, busy, now_ns)
+        self._keep_free_hogs_off_doors(seen, busy, now_ns)
+        self._bring_back(seen, busy, now_ns)
+        return [
+            (sandbox, sitter.now)
+            for sandbox, sitter in self._sitters.items()
+            if sitter.now.cores != before[sandbox].cores
+        ]
+
+    # The rules.
+
+    def _note_heat(self, seen: Signals, span_ns: int, now_ns: int) -> None:
+        for core in self._layout.doors:
+            if seen.busy.get(core, 0.0) < self._limits.high or not self._anyone_at(core):
+                self._hot_since_ns.pop(core, None)
+            else:
+                self._hot_since_ns.setdefault(core, now_ns - span_ns)
+
+    def _relieve(self, core: int, seen: Signals, busy: dict[int, float], now_ns: int) -> None:
+        shares = seen.sandboxes
+        here = [
+            (shares.get(sandbox, 0.0), sandbox, sitter)
+            for sandbox, sitter in self._sitters.items()
+            if sitter.now.seat is Seat.PAIRED and sitter.now.cores == (core,)
+        ]
+        for share, _, sitter in sorted(here, key=lambda one: (-one[0], one[1])):
+            if share < self._limits.share_min or busy[core] < self._limits.high:
+                break
+            hog = self._is_hog(share, seen.door.get(core))
+            target = self._target(core, share, busy, hog=hog)
+            if target is None:
+                continue
+            cores, seat, reason = target
+            for one in cores:
+                busy[one] = busy.get(one, 0.0) + share / len(cores)
+            busy[core] -= share
+            if seat is Seat.PAIRED:
+                sitter.home = cores[0]
+            sitter.evictions += 1
+            sitter.evicted_at_ns = now_ns
+            self._move(sitter, cores, seat, reason, now_ns)
+            self._hot_since_ns[core] = now_ns
+
+    def _target(
+        self, core: int, share: float, busy: Mapping[int, float], *, hog: bool
+    ) -> tuple[tuple[int, ...], Seat, str] | None:
+        """Where a sandbox from a busy core goes; None: it is as well off where it is."""
+        if not self._spread:
+            other = min(
+                (one for one in self._layout.doors if one != core),
+                key=lambda one: (busy.get(one, 0.0), one),
+                default=None,
+            )
+            if other is None or busy.get(other, 0.0) + share > self._limits.low + (0.25 * hog):
+                return None
+            return (other,), Seat.PAIRED, HOG if hog else RELIEF
+        if hog:
+            if self._hogs_spread() < len(self._spread):
+                return self._spread, Seat.SPREAD, HOG
+            return self._layout.usable, Seat.FREE, OVERFLOW
+        if max(1.0 - busy.get(one, 0.0) for one in self._spread) < min(share, 1.0):
+            return None
+        return self._spread, Seat.SPREAD, RELIEF
+
+    def _keep_free_hogs_off_doors(
+        self, seen: Signals, busy: Mapping[int, float], now_ns: int
+    ) -> None:
+        """Those that see all cores compute on the cores without workers while these suffice."""
+        room = float(len(self._spread)) - sum(
+            seen.sandboxes.get(sandbox, 0.0)
+            for sandbox, sitter in self._sitters.items()
+            if sitter.now.seat is Seat.SPREAD
+        )
+        full = all(busy.get(core, 0.0) >= 0.95 for core in self._spread)
+        for sandbox, sitter in self._sitters.items():
+            share = seen.sandboxes.get(sandbox, 0.0)
+            if sitter.home is not None or not self._spread:
+                continue
+            if sitter.now.seat is Seat.SPREAD:
+                if full or share < self._limits.hog_share / 2:
+                    evicted = full and share >= self._limits.hog_share / 2
+                    self._return(sitter, OVERFLOW if evicted else SEES_ALL, now_ns, at_once=evicted)
+                else:
+                    sitter.calm_since_ns = None
+            elif share >= self._limits.hog_share and share <= 0.9 * room:
+                if self._calm_long_enough(sitter, now_ns):
+                    room -= share
+                    self._move(sitter, self._spread, Seat.SPREAD, HOG, now_ns)
+            else:
+                sitter.calm_since_ns = None
+
+    def _bring_back(self, seen: Signals, busy: dict[int, float], now_ns: int) -> None:
+        limits = self._limits
+        for sandbox, sitter in self._sitters.items():
+            home = sitter.home
+            if home is None or sitter.now.seat is Seat.PAIRED:
+                continue
+            share = seen.sandboxes.get(sandbox, 0.0)
+            fits = busy.get(home, 0.0) + share <= limits.low and share < 0.7 * limits.hog_share
+            if not fits:
+                sitter.calm_since_ns = None
+                if sitter.now.seat is Seat.FREE and self._hogs_spread() < len(self._spread):
+                    self._move(sitter, self._spread, Seat.SPREAD, HOG, now_ns)
+            elif self._calm_long_enough(sitter, now_ns):
+                busy[home] = busy.get(home, 0.0) + share
+                self._move(sitter, (home,), Seat.PAIRED, CALM, now_ns)
+
+    # Small questions.
+
+    def _return(self, sitter: _Sitter, reason: str, now_ns: int, *, at_once: bool) -> None:
+        """Back to all cores: at once where its own are full, else after a calm while."""
+        if at_once:
+            sitter.evictions += 1
+            sitter.evicted_at_ns = now_ns
+        elif not self._calm_long_enough(sitter, now_ns):
+            return
+        self._move(sitter, self._layout.usable, Seat.FREE, reason, now_ns)
+
+    def _calm_long_enough(self, sitter: _Sitter, now_ns: int) -> bool:
+        limits = self._limits
+        if sitter.calm_since_ns is None:
+            sitter.calm_since_ns = now_ns
+        if sitter.evictions and now_ns - sitter.evicted_at_ns >= limits.forgive_ns:
+            sitter.evictions = 0
+        doublings = min(max(sitter.evictions - 1, 0), 30)
+        needed_ns = min(limits.calm_ns << doublings, limits.calm_ns_max)
+        return now_ns - sitter.calm_since_ns >= needed_ns
+
+    def _move(
+        self, sitter: _Sitter, cores: tuple[int, ...], seat: Seat, reason: str, now_ns: int
+    ) -> None:
+        sitter.calm_since_ns = None
+        moves = sitter.now.moves + (cores != sitter.now.cores)
+        sitter.now = replace(
+            sitter.now, cores=cores, seat=seat, reason=reason, since_ns=now_ns, moves=moves
+        )
+
+    def _is_hog(self, share: float, door_share: float | None) -> bool:
+        limits = self._limits
+        if door_share is None:
+            return False
+        return share >= limits.hog_share and share >= limits.hog_ratio * door_share
+
+    def _hogs_spread(self) -> int:
+        return sum(
+            sitter.home is not None and sitter.now.seat is Seat.SPREAD and sitter.now.reason == HOG
+            for sitter in self._sitters.values()
+        )
+
+    def _anyone_at(self, core: int) -> bool:
+        return any(core in sitter.now.cores for sitter in self._sitters.values())
+
+    def _at_base(self, sitter: _Sitter) -> bool:
+        return sitter.now.seat is (Seat.FREE if sitter.home is None else Seat.PAIRED)
+
+    def _least_taken(self) -> int:
+        taken = dict.fromkeys(self._layout.doors, 0)
+        for sitter in self._sitters.values():
+            if sitter.home in taken:
+                taken[sitter.home] += 1
+        return min(taken, key=lambda core: (taken[core], core))
