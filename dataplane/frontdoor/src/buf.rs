@@ -139,6 +139,35 @@ impl Buf {
         }
     }
 
+    /// Takes `count` bytes off the front, and keeps them if asked to.
+    pub fn take_off(&mut self, count: usize, keep: bool) {
+        if keep {
+            self.consume_kept(count);
+        } else {
+            self.consume(count);
+        }
+    }
+
+    /// Whether taken bytes are kept.
+    pub fn keeps(&self) -> bool {
+        self.keeps
+    }
+
+    /// Puts bytes that were taken off last back to the front.
+    pub fn put_back(&mut self, bytes: &[u8], pool: &mut BufPool) {
+        if self.keeps && self.start >= bytes.len() {
+            self.start -= bytes.len();
+            return;
+        }
+        let start = self.start;
+        self.back_with_room(bytes.len(), pool);
+        // Making room may have moved what is pending to the front.
+        self.start = self.start.min(start);
+        let at = self.start;
+        self.data.splice(at..at, bytes.iter().copied());
+        self.count(pool);
+    }
+
     /// Takes `count` bytes off the front but keeps them for [`Self::rewind`].
     pub fn consume_kept(&mut self, count: usize) {
         self.keeps = true;

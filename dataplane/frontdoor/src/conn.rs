@@ -11,6 +11,11 @@ use rustix::net::{recv, send, shutdown, sockopt, RecvFlags, SendFlags, Shutdown}
 
 use crate::buf::{Buf, BufPool};
 use crate::poll::{Poll, Token};
+use crate::ring::Ride;
+use crate::slab::Key;
+
+#[path = "conn_ring.rs"]
+mod ring_part;
 
 /// Read at a time while a body streams.
 pub const READ_BYTES: usize = 64 << 10;
@@ -29,11 +34,15 @@ pub struct Io {
     pub now_ns: u64,
     /// Bytes read and written since somebody set it to zero: whether a step got anywhere.
     pub moved: usize,
+    /// Connections on rings whose guests are to be told of something before the next sleep.
+    pub untold: Vec<Key>,
 }
 
 /// A stream. Readiness is edge-triggered, so it is remembered until a call says otherwise.
 pub struct Conn {
+    // Before the ride: a slot's fate is judged when the descriptor is closed.
     fd: OwnedFd,
+    ride: Option<Box<Ride>>,
     token: Token,
     pub readable: bool,
     writable: bool,
@@ -66,6 +75,7 @@ impl Conn {
         io.poll.add_stream(&fd, token)?;
         Ok(Self {
             fd,
+            ride: None,
             token,
             readable,
             writable: true,
@@ -102,7 +112,8 @@ impl Conn {
     /// Reads once, if something may be there. Returns the bytes read; 0 means none now, or [`Self::ended`].
     ///
     /// # Errors
-    /// The connection was reset, or there is no memory for a head of this size now.
+    /// The connection was reset, there is no memory for a head of this size now, or the guest broke the
+    /// protocol of its ring.
     pub fn fill(&mut self, io: &mut Io) -> io::Result<usize> {
         if !self.readable || self.ended {
             return Ok(0);
@@ -117,6 +128,13 @@ impl Conn {
         } else {
             FIRST_READ_BYTES
         };
+        if self.rides() {
+            return self.fill_from_ring(room, io);
+        }
+        self.fill_from_socket(room, io)
+    }
+
+    fn fill_from_socket(&mut self, room: usize, io: &mut Io) -> io::Result<usize> {
         let back = self.received.back_with_room(room, &mut io.pool);
         let asked = back.capacity() - back.len();
         match recv(&self.fd, spare_capacity(back), RecvFlags::DONTWAIT) {
@@ -150,17 +168,16 @@ impl Conn {
     /// # Errors
     /// The peer does not read any more; what waited is dropped unless kept.
     pub fn flush(&mut self, io: &mut Io, keep: bool) -> io::Result<usize> {
+        if self.rides() {
+            return self.flush_to_ring(io, keep);
+        }
         let mut sent = 0;
         while self.writable && !self.broken && !self.unsent.is_empty() {
             let length = self.unsent.len();
             match send(&self.fd, self.unsent.pending(), NOW) {
                 Ok(count) => {
                     sent += count;
-                    if keep {
-                        self.unsent.consume_kept(count)
-                    } else {
-                        self.unsent.consume(count)
-                    }
+                    self.unsent.take_off(count, keep);
                     self.writable = count == length;
                 }
                 Err(Errno::AGAIN) => self.writable = false,
@@ -188,6 +205,10 @@ impl Conn {
     pub fn end_sending(&mut self) {
         if !self.finished {
             self.finished = true;
+            if let Some(ride) = self.ride.as_mut().filter(|ride| ride.is_on()) {
+                ride.end_sending();
+                let _ = ride.tell();
+            }
             // A connection that is gone already has no sending side to end.
             let _ = shutdown(&self.fd, Shutdown::Write);
         }

@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 mod accept;
+mod bells;
 mod buf;
 mod clock;
 mod config;
@@ -23,6 +24,7 @@ mod finish;
 mod guests;
 mod handle;
 mod headers;
+mod holder;
 mod identity;
 mod intake;
 mod mailbox;
@@ -33,6 +35,7 @@ mod probe;
 mod queue;
 mod relay;
 mod reply;
+mod ring;
 mod route;
 mod seat;
 mod shed;
@@ -55,15 +58,20 @@ pub use stats::{FunctionStats, Histogram, Stats, WorkerStats};
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use jd_link::Owner;
 
 /// Opens connections to functions.
 pub trait Dialer: Send + Sync {
     /// A connected, non-blocking stream to the listener on `port` inside `sandbox`. It must not wait: it is
-    /// called by a worker that has other requests to serve.
+    /// called by a worker that has other requests to serve. The guest may ask `owner`, as long as that lives,
+    /// to change the connection over to a ring; without one it stays on its socket.
     ///
     /// # Errors
     /// The sandbox is not there, nothing listens on that port, or its backlog is full.
-    fn dial(&self, sandbox: &str, port: u16) -> io::Result<OwnedFd>;
+    fn dial(&self, sandbox: &str, port: u16, owner: Option<&Arc<dyn Owner>>)
+        -> io::Result<OwnedFd>;
 }
 
 /// Hears what the front door wants of the control plane. Called by workers: it must not wait.

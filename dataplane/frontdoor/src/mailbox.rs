@@ -3,11 +3,14 @@
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jd_link::Upgrade;
 
 use rustix::event::{eventfd, EventfdFlags};
 
 use crate::drain::DrainWait;
+use crate::holder::Holder;
 use crate::probe::ProbeOrder;
 
 /// What a worker is asked to do.
@@ -24,6 +27,10 @@ pub enum Command {
     RoutesChanged,
     /// A replica has a free place.
     RunQueues,
+    /// A guest asks to change a connection over to a ring.
+    Upgrade(Arc<Holder>, Upgrade),
+    /// End a connection whose guest does not know that it changed over.
+    Cut(Arc<Holder>),
     /// Finish and end.
     Stop,
 }

@@ -25,6 +25,8 @@ pub enum Token {
     Up(Key),
     /// A probe's connection.
     Probe(Key),
+    /// The bell of a sandbox's rings.
+    Bell(Key),
 }
 
 const KIND_SHIFT: u32 = 60;
@@ -38,6 +40,7 @@ impl Token {
             Self::Down(key) => (2, key.pack()),
             Self::Up(key) => (3, key.pack()),
             Self::Probe(key) => (4, key.pack()),
+            Self::Bell(key) => (5, key.pack()),
         };
         kind << KIND_SHIFT | key
     }
@@ -50,6 +53,7 @@ impl Token {
             2 => Self::Down(key),
             3 => Self::Up(key),
             4 => Self::Probe(key),
+            5 => Self::Bell(key),
             _ => Self::Mailbox,
         }
     }
@@ -159,6 +163,7 @@ mod tests {
             Token::Down(key),
             Token::Up(key),
             Token::Probe(key),
+            Token::Bell(key),
         ] {
             assert_eq!(Token::unpack(token.pack()), token);
         }

@@ -6,8 +6,11 @@ use std::sync::Arc;
 
 use rustix::net::{connect, socket_with, AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
+use jd_link::Owner;
+
 use crate::config::ns;
 use crate::conn::Conn;
+use crate::holder::Holder;
 use crate::poll::Token;
 use crate::slab::Key;
 use crate::table::Replica;
@@ -27,9 +30,13 @@ impl Worker {
 
     /// A new connection to a replica.
     pub fn new_connection_to(&mut self, replica: &Arc<Replica>) -> io::Result<Key> {
-        let socket = self.shared.dialer.dial(&replica.sandbox, replica.port)?;
+        let holder = Holder::new(&self.shared, self.index);
+        let owner: Arc<dyn Owner> = Arc::clone(&holder) as Arc<dyn Owner>;
+        let dialer = &self.shared.dialer;
+        let socket = dialer.dial(&replica.sandbox, replica.port, Some(&owner))?;
         replica.reached();
-        self.add_up(socket, Home::Replica(Arc::clone(replica)))
+        let home = Home::Replica(Arc::clone(replica));
+        self.add_up(socket, home, Some(holder))
     }
 
     /// A connection to the provider; `None`: all that may be open are in use.
@@ -55,20 +62,29 @@ impl Worker {
             Err(rustix::io::Errno::AGAIN) => return Ok(None),
             Err(error) => return Err(error.into()),
         }
-        let key = self.add_up(socket, Home::Provider)?;
+        let key = self.add_up(socket, Home::Provider, None)?;
         self.provider_open += 1;
         Ok(Some(key))
     }
 
-    fn add_up(&mut self, socket: OwnedFd, home: Home) -> io::Result<Key> {
+    fn add_up(
+        &mut self,
+        socket: OwnedFd,
+        home: Home,
+        holder: Option<Arc<Holder>>,
+    ) -> io::Result<Key> {
         let (io, timers) = (&self.io, &mut self.timers);
         self.ups.try_insert_with(|key| {
             let token = Token::Up(key);
             // Nothing can have come yet; if something did, epoll tells.
             let conn = Conn::new(socket, token, false, io)?;
+            if let Some(holder) = &holder {
+                holder.holds(key);
+            }
             Ok(Up {
                 conn,
                 home,
+                holder,
                 owner: None,
                 reused: false,
                 wrote: false,
@@ -94,6 +110,7 @@ impl Worker {
             return self.close_up(key);
         }
         idle.push(key);
+        up.conn.count_ring();
         up.owner = None;
         up.reused = true;
         up.conn.release(&mut self.io);
@@ -110,6 +127,9 @@ impl Worker {
         up.conn.received.clear();
         up.conn.unsent.clear();
         up.conn.release(&mut self.io);
+        if let Some((post, slot)) = up.conn.ring_place() {
+            self.bells.remove(post, slot, &self.io.poll);
+        }
         match &up.home {
             Home::Provider => {
                 self.provider_open -= 1;

@@ -61,7 +61,7 @@ impl Worker {
             return;
         };
         let order = &probe.order;
-        let dialled = self.shared.dialer.dial(&order.sandbox, order.port);
+        let dialled = self.shared.dialer.dial(&order.sandbox, order.port, None);
         let Some(path) = &order.path else {
             return if dialled.is_ok() {
                 self.end_probe(key, Some(None))

@@ -30,11 +30,15 @@ impl Worker {
             for &event in &ready {
                 self.event(event);
             }
+            self.serve_bells();
             self.go_on();
             self.run_ripe();
             self.fire_timers();
             self.shed();
             self.resume_listeners();
+            self.bells.unmute(self.io.now_ns, &self.io.poll);
+            self.tell_guests();
+            self.bells.rest();
         }
         self.close_all();
         Ok(())
@@ -46,7 +50,7 @@ impl Worker {
     }
 
     fn sleep_ns(&self) -> Option<u64> {
-        if !self.goes_on.is_empty() || !self.ripe.is_empty() {
+        if !self.goes_on.is_empty() || !self.ripe.is_empty() || self.bells.has_news() {
             return Some(0);
         }
         let next = [
@@ -55,6 +59,7 @@ impl Worker {
             self.drains_until_ns(),
             self.listeners_again_ns(),
             self.shed_again_ns(),
+            self.bells.again_ns(),
             self.stopping,
         ];
         next.into_iter()
@@ -75,6 +80,7 @@ impl Worker {
             }
             Token::Up(key) => self.up_event(key, event.flags),
             Token::Probe(key) => self.probe_event(key, event.flags),
+            Token::Bell(key) => self.bells.rang(key),
         }
     }
 
@@ -106,6 +112,8 @@ impl Worker {
                     self.close_drained();
                     self.ripe.extend(self.queues.keys());
                 }
+                Command::Upgrade(holder, upgrade) => self.upgrade(&holder, upgrade),
+                Command::Cut(holder) => self.cut_up(&holder),
                 Command::Stop => self.begin_stop(),
             }
         }
@@ -217,7 +225,7 @@ impl Worker {
                 Token::Down(key) => self.expire_down(key),
                 Token::Up(key) => self.expire_up(key),
                 Token::Probe(key) => self.expire_probe(key),
-                Token::Mailbox | Token::Listener(_) => {}
+                Token::Mailbox | Token::Listener(_) | Token::Bell(_) => {}
             }
         }
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::conn::Conn;
+use crate::holder::Holder;
 use crate::slab::Key;
 use crate::table::Replica;
 use crate::timers::Slot;
@@ -20,6 +21,12 @@ pub enum Home {
 pub struct Up {
     pub conn: Conn,
     pub home: Home,
+    /// By whom the guest finds it to ask for a ring; none: it is the provider's. It must live as long as this.
+    #[expect(
+        dead_code,
+        reason = "others find the connection by it only while it lives"
+    )]
+    pub holder: Option<Arc<Holder>>,
     /// The client it works for; none while it is idle.
     pub owner: Option<Key>,
     /// It has served a request before: the peer may have closed it just now.

@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::Arc;
 
 use crate::accept::Listener;
+use crate::bells::Bells;
 use crate::buf::BufPool;
 use crate::clock::monotonic_ns;
 use crate::config::{Limits, Timeouts};
@@ -69,6 +70,7 @@ pub struct Worker {
     pub downs: Slab<Down>,
     pub guests: Guests,
     pub ups: Slab<Up>,
+    pub bells: Bells,
     pub probes: Slab<Probe>,
     pub timers: Timers,
     /// Idle connections by replica, the one used last at the end.
@@ -112,6 +114,7 @@ impl Worker {
                 pool,
                 now_ns: monotonic_ns(),
                 moved: 0,
+                untold: Vec::new(),
             },
             routes,
             listeners: Slab::new(),
@@ -119,6 +122,7 @@ impl Worker {
             downs: Slab::new(),
             guests: Guests::default(),
             ups: Slab::new(),
+            bells: Bells::default(),
             probes: Slab::new(),
             timers: Timers::default(),
             pools: HashMap::new(),

@@ -8,6 +8,7 @@ use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use jd_frontdoor::{Dialer, Events, FrontDoor};
+use jd_link::Owner;
 use jd_port::{Host, Platform, Supervisor};
 use jd_wire::control::Event;
 
@@ -28,8 +29,13 @@ pub struct Plane {
 pub struct FunctionDialer(pub Arc<Supervisor>);
 
 impl Dialer for FunctionDialer {
-    fn dial(&self, sandbox: &str, port: u16) -> io::Result<OwnedFd> {
-        self.0.dial(sandbox, port)
+    fn dial(
+        &self,
+        sandbox: &str,
+        port: u16,
+        owner: Option<&Arc<dyn Owner>>,
+    ) -> io::Result<OwnedFd> {
+        self.0.dial_for(sandbox, port, owner)
     }
 }
 

@@ -83,6 +83,12 @@ impl Rings {
         self.slab.bell(index)
     }
 
+    /// What a guest sees of the slab: for tests that are the guest.
+    #[must_use]
+    pub fn guest_view(&self) -> jd_ring::guest::SlabView<'_> {
+        self.slab.guest_view()
+    }
+
     /// Says how long the guest may poll before it parks, in nanoseconds.
     pub fn set_spin_ns(&self, spin_ns: u32) {
         self.slab.set_spin_ns(spin_ns);

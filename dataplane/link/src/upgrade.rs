@@ -13,7 +13,7 @@ pub trait Owner: Send + Sync {
     fn upgrade(self: Arc<Self>, upgrade: Upgrade);
 
     /// Ends the connection: it changed over, but the guest cannot be told any more.
-    fn cut(&self);
+    fn cut(self: Arc<Self>);
 }
 
 /// What the guest is told of its slot.

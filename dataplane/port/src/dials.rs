@@ -62,7 +62,7 @@ mod tests {
 
     impl Owner for Nobody {
         fn upgrade(self: Arc<Self>, _: Upgrade) {}
-        fn cut(&self) {}
+        fn cut(self: Arc<Self>) {}
     }
 
     #[test]

@@ -2,14 +2,20 @@
 
 #![allow(dead_code)] // Each test file uses a part.
 
+use std::collections::HashMap;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{mpsc, Arc, Mutex};
+use std::sync::{mpsc, Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
+
+use jd_link::Owner;
+use rustix::net::{
+    bind, connect, socket_with, AddressFamily, SocketAddrUnix, SocketFlags, SocketType,
+};
 
 use jd_frontdoor::{Config, Dialer, Events, FrontDoor};
 use jd_wire::control::{Function, FunctionSettings, Replica};
@@ -18,12 +24,33 @@ use jd_wire::control::{Function, FunctionSettings, Replica};
 pub struct PathDialer {
     pub folder: PathBuf,
     pub dials: AtomicUsize,
+    /// Who holds a connection, by the abstract name of its end.
+    pub owners: Mutex<HashMap<Vec<u8>, Weak<dyn Owner>>>,
 }
 
 impl Dialer for PathDialer {
-    fn dial(&self, sandbox: &str, port: u16) -> io::Result<OwnedFd> {
-        self.dials.fetch_add(1, Ordering::SeqCst);
-        let stream = UnixStream::connect(self.folder.join(format!("{sandbox}-{port}.sock")))?;
+    fn dial(
+        &self,
+        sandbox: &str,
+        port: u16,
+        owner: Option<&Arc<dyn Owner>>,
+    ) -> io::Result<OwnedFd> {
+        let number = self.dials.fetch_add(1, Ordering::SeqCst);
+        let name = format!("{}/{number}", self.folder.display()).into_bytes();
+        let socket = socket_with(
+            AddressFamily::UNIX,
+            SocketType::STREAM,
+            SocketFlags::CLOEXEC,
+            None,
+        )?;
+        bind(&socket, &SocketAddrUnix::new_abstract_name(&name)?)?;
+        if let Some(owner) = owner {
+            let mut owners = self.owners.lock().unwrap();
+            owners.insert(name, Arc::downgrade(owner));
+        }
+        let path = self.folder.join(format!("{sandbox}-{port}.sock"));
+        connect(&socket, &SocketAddrUnix::new(&path)?)?;
+        let stream = UnixStream::from(socket);
         stream.set_nonblocking(true)?;
         Ok(stream.into())
     }
@@ -64,6 +91,7 @@ impl World {
         let dialer = Arc::new(PathDialer {
             folder: folder.path().into(),
             dials: AtomicUsize::new(0),
+            owners: Mutex::default(),
         });
         let heard = Arc::new(Heard::default());
         let mut config = Config {

@@ -126,7 +126,7 @@ impl Worker {
                     number,
                     outcome,
                     owner,
-                } => self.upgraded(sandbox, number, outcome, owner.as_ref()),
+                } => self.upgraded(sandbox, number, outcome, owner),
                 Command::Stop => return false,
             }
         }

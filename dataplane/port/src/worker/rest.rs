@@ -3,6 +3,7 @@
 
 use std::cmp::Reverse;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jd_link::{Granted, Owner, Refusal};
@@ -90,7 +91,7 @@ impl Worker {
         sandbox: u64,
         number: u64,
         outcome: Result<Granted, Refusal>,
-        owner: &dyn Owner,
+        owner: Arc<dyn Owner>,
     ) {
         let started = worked();
         let changed = outcome.is_ok();
