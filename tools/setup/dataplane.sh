@@ -4,3 +4,5 @@
 set -euo pipefail
 cd "$(dirname "$0")/../../dataplane"
 cargo build --release --workspace
+# The preloaded library comes last and alone: it must hold no std, which its neighbours' features would bring in.
+cargo build --release -p jd-shim --features freestanding

@@ -1,0 +1,46 @@
+//! `libjshim.so`: preloaded into a dynamic program of a sandbox, it moves kept-alive connections of the platform from
+//! their descriptors onto shared-memory rings (docs/protocols.md, section 7).
+//!
+//! It stands in front of libc's calls on descriptors. For a descriptor that it does not know it costs one look at a
+//! table; for a connection on a ring it answers from shared memory, and enters the kernel only to wake or to sleep.
+//! Nothing depends on it: without it, or when it gives a connection back, the program works on the descriptor.
+//!
+//! Freestanding: no second libc, no thread-local storage, no allocation. One library serves glibc and musl.
+
+#![cfg_attr(feature = "freestanding", no_std)]
+// The kernel's interface is words of the machine; what is cast here has been bounded, or is the kernel's to judge.
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    clippy::cast_lossless,
+    clippy::new_without_default,
+    clippy::too_many_arguments
+)]
+#![cfg(all(target_arch = "x86_64", target_os = "linux"))]
+
+pub mod ask;
+pub mod buffers;
+pub mod connection;
+pub mod epoll;
+pub mod exports;
+pub mod lock;
+pub mod next;
+pub mod park;
+pub mod poll;
+pub mod process;
+pub mod signals;
+pub mod sys;
+pub mod table;
+#[cfg(feature = "test-host")]
+pub mod test_host;
+pub mod transfer;
+pub mod upgrade;
+
+/// Nothing here panics by intention; if it does, the program ends as by abort(3).
+#[cfg(feature = "freestanding")]
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    // SAFETY: an undefined instruction, which cannot return.
+    unsafe { core::arch::asm!("ud2", options(noreturn, nostack)) }
+}
