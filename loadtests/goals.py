@@ -213,7 +213,7 @@ HOST_GOALS = (
         (
             Bound("cold_starts_per_s", Of.VALUE, 250, "1/s", False, FD, "", "", P),
             Bound("cold_start_ms_p99", Of.VALUE, 50, "ms", True, FD, "", "", P),
-            Bound("leaked_count", Of.VALUE, 0, "", True, FD, "", "", P),
+            Bound("leaked10000_count", Of.VALUE, 0, "", True, FD, "", "", P),
         ),
     ),
     Goal(
@@ -227,8 +227,8 @@ HOST_GOALS = (
         "1,000 idle replicas on one host",
         "idle",
         (
-            Bound("idle_host_gib", Of.VALUE, 8, "GiB", True, FD, "", "", P),
-            Bound("idle_cpu_share", Of.VALUE, 0.02, "of a core", True, FD, "", "", P),
+            Bound("idle1000_host_gib", Of.VALUE, 8, "GiB", True, FD, "", "", P),
+            Bound("idle1000_cpu_share", Of.VALUE, 0.02, "of a core", True, FD, "", "", P),
         ),
     ),
 )

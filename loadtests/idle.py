@@ -23,6 +23,8 @@ KIB_PER_GIB = 1 << 20
 def measure(host: Instance, image: str, replicas: int, say: Say) -> Series:
     """Starts that many replicas of aes, in functions of fifty, looks at them, and removes them.
 
+    The figures' names carry the number, so that no goal for a thousand is met by fewer.
+
     Raises:
         GatewayRefused: they did not all become available.
     """
@@ -38,10 +40,9 @@ def measure(host: Instance, image: str, replicas: int, say: Say) -> Series:
         say(f"idle: {number * PER_FUNCTION + wanted} of {replicas} replicas")
     started_s = (time.monotonic_ns() - began_ns) / 1e9
     time.sleep(QUIET_S)
-    _note_memory(series, host, kernel_before, available_before)
-    _note_cpu(series, host, say)
-    series.add(OURS, "idle_replicas_count", replicas)
-    series.add(OURS, "idle_started_per_s", replicas / started_s)
+    _note_memory(series, host, replicas, kernel_before, available_before)
+    _note_cpu(series, host, replicas, say)
+    series.add(OURS, f"idle{replicas}_started_per_s", replicas / started_s)
     for name in names:
         host.gateway.remove(name)
     while any(host.keepers(name) for name in names):
@@ -49,21 +50,23 @@ def measure(host: Instance, image: str, replicas: int, say: Say) -> Series:
     return series
 
 
-def _note_memory(series: Series, host: Instance, kernel_kib: int, available_kib: int) -> None:
+def _note_memory(
+    series: Series, host: Instance, replicas: int, kernel_kib: int, available_kib: int
+) -> None:
     roles = host.platform()
     platform_kib = process_cost.pss_kib(pid for role in PLATFORM_ROLES for pid in roles[role])
     functions_kib = process_cost.pss_kib(roles["function"])
     kernel_grown_kib = _kernel_kib() - kernel_kib
     total_kib = platform_kib + functions_kib + max(0, kernel_grown_kib)
-    series.add(OURS, "idle_host_gib", total_kib / KIB_PER_GIB)
-    series.add(OURS, "idle_platform_gib", platform_kib / KIB_PER_GIB)
-    series.add(OURS, "idle_functions_gib", functions_kib / KIB_PER_GIB)
-    series.add(OURS, "idle_kernel_gib", kernel_grown_kib / KIB_PER_GIB)
+    series.add(OURS, f"idle{replicas}_host_gib", total_kib / KIB_PER_GIB)
+    series.add(OURS, f"idle{replicas}_platform_gib", platform_kib / KIB_PER_GIB)
+    series.add(OURS, f"idle{replicas}_functions_gib", functions_kib / KIB_PER_GIB)
+    series.add(OURS, f"idle{replicas}_kernel_gib", kernel_grown_kib / KIB_PER_GIB)
     fallen_kib = available_kib - meminfo_kib("MemAvailable")
-    series.add(OURS, "idle_available_gib", fallen_kib / KIB_PER_GIB)
+    series.add(OURS, f"idle{replicas}_available_gib", fallen_kib / KIB_PER_GIB)
 
 
-def _note_cpu(series: Series, host: Instance, say: Say) -> None:
+def _note_cpu(series: Series, host: Instance, replicas: int, say: Say) -> None:
     """CPU time over half a minute; from the processes of one moment, so that asking does not count itself."""
     roles = host.platform()
     say(f"idle: watching for {WINDOW_S:.0f} s")
@@ -72,9 +75,11 @@ def _note_cpu(series: Series, host: Instance, say: Say) -> None:
     time.sleep(WINDOW_S)
     spent = {role: process_cost.cpu_ns(pids) - before[role] for role, pids in roles.items()}
     elapsed_ns = time.monotonic_ns() - began_ns
-    series.add(OURS, "idle_cpu_share", sum(spent.values()) / elapsed_ns)
+    series.add(OURS, f"idle{replicas}_cpu_share", sum(spent.values()) / elapsed_ns)
     for role, spent_ns in spent.items():
-        series.add(OURS, f"idle_cpu_share_{role.replace(' ', '_')}", spent_ns / elapsed_ns)
+        series.add(
+            OURS, f"idle{replicas}_cpu_share_{role.replace(' ', '_')}", spent_ns / elapsed_ns
+        )
 
 
 def _kernel_kib() -> int:

@@ -84,11 +84,18 @@ def goals_table(verdicts: Iterable[Verdict]) -> str:
                     where,
                     str(bound),
                     bound.text(bound.stretch),
-                    "; ".join(finding_text(finding) for finding in mine),
+                    findings_text(mine),
                     mark([finding.met for finding in mine]),
                 )
             )
     return markdown(("figure", "placement", "goal", "stretch", "measured", "met"), rows)
+
+
+def findings_text(findings: Sequence[Finding]) -> str:
+    """What was measured, function by function; empty where nothing was."""
+    if all(finding.measured is None for finding in findings):
+        return ""
+    return "; ".join(finding_text(finding) for finding in findings)
 
 
 def finding_text(finding: Finding) -> str:

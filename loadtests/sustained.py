@@ -126,8 +126,7 @@ def _note_leaks(
         left["memory"] = 1
     if left:
         say(f"left after {starts} cold starts: {left}")
-    series.add(OURS, "leaked_count", sum(left.values()))
-    series.add(OURS, "sustained_count", starts)
+    series.add(OURS, f"leaked{starts}_count", sum(left.values()))
     series.add(OURS, "second_half_growth_mib", grown_mib)
 
 

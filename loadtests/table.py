@@ -8,7 +8,7 @@ from rich.text import Text
 from loadtests import pivot
 from loadtests.placement import Placement
 from loadtests.record import Record
-from loadtests.report import finding_text, mark
+from loadtests.report import findings_text, mark
 from loadtests.verdicts import Verdict
 
 
@@ -71,7 +71,7 @@ def goal_rows(verdicts: Iterable[Verdict], title: str) -> Table:
                 Placement(bound.placement).letter if bound.placement else "",
                 f"{bound.figure} {bound}",
                 bound.text(bound.stretch),
-                "; ".join(finding_text(finding) for finding in mine),
+                findings_text(mine),
                 _word(mark([finding.met for finding in mine])),
                 end_section=number_ == len(one.goal.bounds) - 1,
             )

@@ -47,8 +47,8 @@ def test_records_of_a_series() -> None:
         ("platform_mib_per_replica", "MiB"),
         ("cpu_us_c8", "us"),
         ("cold_starts_per_s", "1/s"),
-        ("idle_cpu_share", "of a core"),
-        ("leaked_count", ""),
+        ("idle1000_cpu_share", "of a core"),
+        ("leaked10000_count", ""),
     ],
 )
 def test_units(figure: str, unit: str) -> None:

@@ -29,7 +29,7 @@ def test_bounds_hold_at_their_limit():
 def test_bounds_as_text():
     assert str(Bound("x", Of.DIFFERENCE, 15, "us", baseline="bare")) == "<= bare + 15 us"
     assert str(Bound("x", Of.RATIO, 1.4, at_most=False, baseline="nginx")) == ">= 1.4 x nginx"
-    assert str(Bound("leaked_count", Of.VALUE, 0)) == "<= 0"
+    assert str(Bound("leaked10000_count", Of.VALUE, 0)) == "<= 0"
     assert Bound("x", Of.VALUE, 1).text(None) == ""
 
 
