@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from loadtests import pivot
+from loadtests.incumbent.chapter import CHAPTER as INCUMBENT
 from loadtests.record import Record
 from loadtests.report import Chapter, Plot, markdown
 
@@ -24,6 +25,7 @@ CHAPTERS = (
         ),
         _warm,
     ),
+    INCUMBENT,
     Chapter(
         "Ring echo",
         ("echo",),

@@ -54,14 +54,14 @@ class Containerd:
         """The shims of its containers, which are no children of it."""
         return [pid for pid, command in _commands() if _is_shim(command, self.socket)]
 
-    def functions(self) -> list[int]:
-        """The processes inside its containers."""
-        inside = []
+    def inside(self) -> list[tuple[int, str]]:
+        """The processes inside its containers, each with its program's name."""
+        found = []
         for shim in self.shims():
             with suppress(psutil.NoSuchProcess):
                 children = psutil.Process(shim).children(recursive=True)
-                inside += [child.pid for child in children]
-        return inside
+                found += [(child.pid, child.name()) for child in children]
+        return found
 
 
 @contextmanager

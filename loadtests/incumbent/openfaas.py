@@ -27,6 +27,7 @@ USER = "admin"
 READY_WAIT_S = 20.0
 STOCK = "openfaas"
 CACHED = "openfaas-cached"
+WATCHDOG = "fwatchdog"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,18 +78,20 @@ class OpenFaas:
     def platform(self, mode: str) -> dict[str, list[int]]:
         """Process ids by role of all who work for an invocation through one door."""
         door = self.doors[mode]
+        inside = self.containerd.inside()
         return {
             "gateway": [door.gateway_pid],
             "provider": [door.provider_pid],
             "containerd": [self.containerd.pid],
             "shims": self.containerd.shims(),
-            "function": self.containerd.functions(),
+            "watchdog": [pid for pid, name in inside if name == WATCHDOG],
+            "function": [pid for pid, name in inside if name != WATCHDOG],
         }
 
-    def target(self, mode: str, function: str) -> Target:
+    def target(self, mode: str, function: str, name: str) -> Target:
         """A function behind one door as something to measure."""
         url = self.doors[mode].gateway.url(function)
-        return Target(mode, url, lambda: self.platform(mode))
+        return Target(name, url, lambda: self.platform(mode))
 
     def lookups(self) -> int:
         """How many gRPC calls containerd has answered for look-ups of containers, images and tasks."""

@@ -56,6 +56,7 @@ def all_images(places: Places) -> list[ImageSpec]:
     watchdog = _watchdog(places)
     return [
         _aes(places),
+        _aes_watchdog(places, watchdog),
         _hello(places, (base, python, watchdog)),
         _asyncio(places, (base, python)),
         _node(places, base),
@@ -70,6 +71,28 @@ def _aes(places: Places) -> ImageSpec:
     tree.file("handler", _go_build(places, "aes"), 0o755)
     return ImageSpec(
         "aes", (layer(tree.archive()),), ("/handler",), user=str(APP_ID), ports=(8080,)
+    )
+
+
+def _aes_watchdog(places: Places, watchdog: Layer) -> ImageSpec:
+    """The same behind a watchdog, as functions of the OpenFaaS templates are: what `make bench-faasd` deploys."""
+    tree = Tree()
+    tree.file("handler", _go_build(places, "aes"), 0o755)
+    tree.folder("tmp", 0o1777)
+    return ImageSpec(
+        "aes-watchdog",
+        (layer(tree.archive()), watchdog),
+        ("fwatchdog",),
+        env=(
+            PATH,
+            "fprocess=/handler",
+            "mode=http",
+            "upstream_url=http://127.0.0.1:8082",
+            "PORT=8082",
+            "healthcheck_interval=100ms",  # how long it drains when it is stopped
+        ),
+        user=str(APP_ID),
+        ports=(8080,),
     )
 
 

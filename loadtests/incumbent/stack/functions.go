@@ -41,7 +41,7 @@ func (f *functions) deploy(ctx context.Context, wanted types.FunctionDeployment)
 	if err != nil {
 		return err
 	}
-	env := []string{"PORT=" + functionPort}
+	env := []string{}
 	for key, value := range wanted.EnvVars {
 		env = append(env, key+"="+value)
 	}

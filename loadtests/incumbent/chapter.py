@@ -1,0 +1,92 @@
+"""The chapter of RESULTS.md: a row for each figure, a column for each system, faasd's own quoted figures apart."""
+
+from collections.abc import Sequence
+
+from rich.table import Table
+
+from loadtests.incumbent import plots
+from loadtests.incumbent.openfaas import CACHED, STOCK
+from loadtests.incumbent.quoted import FAASD
+from loadtests.record import Record
+from loadtests.report import Chapter, Plot, figure_text, mark, markdown
+
+BENCHMARK = "faasd"
+COLUMNS = ("bare", "nginx", "openfaas-cached-plain", CACHED, STOCK)
+HEAD = (
+    *("figure", "junctiond", *COLUMNS),
+    *("ours / cached", "ours / stock", "goal", "met", "faasd cached, quoted", "faasd, quoted"),
+)
+HIDDEN = ("unsent_count", "refused_count")
+"""Figures that are shown only where they are not zero everywhere."""
+WORDS = """\
+The systems serve the same 600-byte `aes` in the same rounds. *openfaas* is the real OpenFaaS gateway before a provider of
+ours on containerd, runc and a CNI bridge, set up as faasd ships it; *openfaas-cached* is the same without any look-up;
+*-plain* is that without a watchdog before the function. **None of them is faasd**: no version of it under the MIT licence
+can be fetched. [incumbent/README.md](incumbent/README.md) lists what is real, what is ours, and that all known differences
+but one favour the incumbent. The last two columns quote what the real faasd did on another machine on another day. Nothing
+is pinned from outside, on either side. *open* figures are at a share of each system's own peak, counted from when a request
+was due."""
+
+
+def table(records: Sequence[Record]) -> str:
+    """One row per figure."""
+    return markdown(HEAD, rows(records))
+
+
+def shown(records: Sequence[Record], title: str) -> Table:
+    """The same for a terminal."""
+    made = Table(title=title, title_justify="left", header_style="bold")
+    for name in HEAD:
+        made.add_column(name, justify="left" if name == "figure" else "right")
+    for cells in rows(records):
+        made.add_row(*(cell.replace("`", "").replace("**", "") for cell in cells))
+    return made
+
+
+def rows(records: Sequence[Record]) -> list[list[str]]:
+    """One row per figure that says anything."""
+    figures = list(dict.fromkeys(one.figure for one in records))
+    made = [row(figure, [one for one in records if one.figure == figure]) for figure in figures]
+    return [cells for cells in made if cells]
+
+
+def row(figure: str, records: Sequence[Record]) -> list[str]:
+    """One figure of all systems; empty where it says only that nothing happened."""
+    beside = {one.baseline: one for one in records}
+    if figure.endswith(HIDDEN) and not any(one.value or one.baseline_value for one in records):
+        return []
+    goals = [one for one in records if one.goal]
+    return [
+        f"`{figure}`",
+        f"{figure_text(records[0].value)} {records[0].unit}".rstrip(),
+        *(_value(beside.get(name)) for name in COLUMNS),
+        *(_ratio(beside.get(name)) for name in (CACHED, STOCK)),
+        "; ".join(one.goal or "" for one in goals),
+        mark([one.met for one in goals]) if goals else "",
+        *(figure_text(FAASD[name].get(figure)) for name in (CACHED, STOCK)),
+    ]
+
+
+def _value(record: Record | None) -> str:
+    return "" if record is None else figure_text(record.baseline_value)
+
+
+def _ratio(record: Record | None) -> str:
+    """Ours to theirs, and the other way round where we are below, as people say it: 1 / 120."""
+    if record is None or not record.ratio or record.ratio < 0:
+        return ""
+    ratio = record.ratio
+    return f"1 / {figure_text(1 / ratio)}" if ratio < 1 else figure_text(ratio)
+
+
+CHAPTER = Chapter(
+    "Beside the stack it replaces",
+    (BENCHMARK,),
+    WORDS,
+    (
+        Plot(plots.LATENCY, "Latency distribution of one invocation after the other"),
+        Plot(plots.RATES, "Invocations per second by connections"),
+        Plot(plots.OPEN, "Open loops: p99 by load"),
+    ),
+    table,
+)
