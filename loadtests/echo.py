@@ -1,72 +1,88 @@
-"""A byte through a pair of rings and back: the floor under every invocation that rides on rings."""
+"""A message through a pair of rings and back: the floor under every invocation that rides on rings."""
 
-import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
+from junctiond.settings import Settings, SettingsError
 from loadtests.effort import Effort
-from loadtests.machine import REPOSITORY
 from loadtests.quiet import Quiet
 from loadtests.series import OURS, Series
 
 Say = Callable[[str], None]
-WORKSPACE = REPOSITORY / "dataplane"
-PACKAGE = "jd-ring"
-EXAMPLE = "echo"
-BUILD_TIMEOUT_S = 600.0
+PROGRAM = "ring_echo"
+SAMPLES = 20_000
 RUN_TIMEOUT_S = 60.0
+COURSES = {
+    "parked, one core": "same_core",
+    "polled, two cores": "polled",
+    "parked, two cores": "parked",
+}
+"""What the program calls its courses, and the figures that are made of them."""
 
 
 class EchoFailed(Exception):
-    """The ring's example does not build or run; the message says why."""
+    """The ring's program is not built or does not run; the message says why."""
 
 
-class Echo(msgspec.Struct, frozen=True):
-    """What the example prints: nanoseconds of one round trip, medians of its own."""
+class Course(msgspec.Struct, frozen=True):
+    """Round trips of one message, as the program prints them."""
 
-    same_core_ns: float
-    polled_ns: float
+    name: str
+    message_bytes: int
+    p50_us: float
+    p99_us: float
+
+
+class Report(msgspec.Struct, frozen=True):
+    """All that the program prints."""
+
+    ring_echo: list[Course]
 
 
 def measure(effort: Effort, quiet: Quiet, say: Say) -> Series:
-    """Builds the ring's example and runs it once a round.
+    """Runs the program once a round.
 
     Raises:
-        EchoFailed: cargo is missing, the example does not build, or it fails.
+        EchoFailed: it is not built, or it fails.
     """
     series = Series("echo")
-    program = build()
+    try:
+        program = Settings().binary(PROGRAM)
+    except SettingsError as error:
+        raise EchoFailed(f"{error}; make build") from error
     for number in range(1, effort.rounds + 1):
         say(f"ring echo: round {number} of {effort.rounds}")
         quiet.wait()
-        found = msgspec.json.decode(_output([str(program)], RUN_TIMEOUT_S), type=Echo)
-        series.add(OURS, "echo_same_core_us", found.same_core_ns / 1000)
-        series.add(OURS, "echo_polled_us", found.polled_ns / 1000)
+        note(series, run(program))
     return series
 
 
-def build() -> Path:
-    """The example, built where cargo's target folder is."""
-    cargo = shutil.which("cargo")
-    if cargo is None:
-        raise EchoFailed("the ring's example needs cargo on PATH to build: make setup")
-    command = [cargo, "build", "--release", "--quiet", "--package", PACKAGE, "--example", EXAMPLE]
-    _output(command, BUILD_TIMEOUT_S)
-    metadata = [cargo, "metadata", "--no-deps", "--offline", "--format-version=1"]
-    target = msgspec.json.decode(_output(metadata, BUILD_TIMEOUT_S))["target_directory"]
-    return Path(target) / "release" / "examples" / EXAMPLE
+def note(series: Series, report: Report) -> None:
+    """Adds the figures of a round; those of one byte have no length in their name."""
+    for course in report.ring_echo:
+        length = "" if course.message_bytes == 1 else f"{course.message_bytes}_"
+        name = f"echo_{length}{COURSES.get(course.name, course.name.replace(', ', '_'))}"
+        series.add(OURS, f"{name}_us", course.p50_us)
+        series.add(OURS, f"{name}_us_p99", course.p99_us)
 
 
-def _output(command: list[str], timeout_s: float) -> bytes:
+def run(program: Path) -> Report:
+    """What one run says.
+
+    Raises:
+        EchoFailed: it ended with an error, not at all, or with something else than its report.
+    """
+    command = [str(program), str(SAMPLES)]
     try:
-        done = subprocess.run(
-            command, cwd=WORKSPACE, capture_output=True, timeout=timeout_s, check=False
-        )
+        done = subprocess.run(command, capture_output=True, timeout=RUN_TIMEOUT_S, check=False)
     except subprocess.TimeoutExpired as error:
-        raise EchoFailed(f"{command[0]} did not end within {timeout_s:.0f} s") from error
+        raise EchoFailed(f"{program} did not end within {RUN_TIMEOUT_S:.0f} s") from error
     if done.returncode != 0:
-        raise EchoFailed(f"{' '.join(command)}: {done.stderr.decode(errors='replace').strip()}")
-    return done.stdout
+        raise EchoFailed(f"{program}: {done.stderr.decode(errors='replace').strip()}")
+    try:
+        return msgspec.json.decode(done.stdout, type=Report)
+    except msgspec.DecodeError as error:
+        raise EchoFailed(f"{program} printed no report: {error}") from error

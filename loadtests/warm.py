@@ -8,6 +8,7 @@ from loadtests import attachment, generators, process_cost, rounds
 from loadtests.attachment import carried
 from loadtests.effort import BODY_BYTES, CONNECTIONS, EDGE, Effort
 from loadtests.generators import require_success
+from loadtests.instructions import counting
 from loadtests.machine import CpuTimes
 from loadtests.placement import Placement, clients
 from loadtests.quantiles import quantile
@@ -160,22 +161,27 @@ def _sequential(cell: Cell, conditions: Conditions, result: Warm) -> None:
 
 def _closed(cell: Cell, connections: int, conditions: Conditions, result: Warm) -> None:
     processes = cell.target.processes()
+    counted = [pid for pids in processes.values() for pid in pids] if connections == EDGE else []
     before = _cpu_ns(processes)
-    measured = require_success(
-        f"{cell.subject} {cell.label}",
-        generators.closed_loop(
-            cell.target.url,
-            connections,
-            conditions.effort.duration_s,
-            BODY_BYTES,
-            use_wrk=conditions.use_wrk,
-        ),
-    )
+    with counting(counted) as instructions:
+        measured = require_success(
+            f"{cell.subject} {cell.label}",
+            generators.closed_loop(
+                cell.target.url,
+                connections,
+                conditions.effort.duration_s,
+                BODY_BYTES,
+                use_wrk=conditions.use_wrk,
+            ),
+        )
     result.add("warm", cell, f"rps_c{connections}", measured.rps)
     # wrk has no warm-up of its own, so its requests are all that the processes served meanwhile.
     if connections == EDGE and conditions.use_wrk:
         spent = _spent_us(before, _cpu_ns(processes), measured.requests)
         _note_cpu(cell, spent, f"c{connections}", result)
+        if instructions.value is not None:
+            each = instructions.value / measured.requests
+            result.add("warm", cell, f"instructions_c{connections}", each)
 
 
 def _fresh(cell: Cell, conditions: Conditions, result: Warm) -> None:
