@@ -3,7 +3,7 @@
 use std::ffi::CString;
 use std::io;
 
-fn pointers(texts: &[CString]) -> Vec<*const libc::c_char> {
+pub(super) fn pointers(texts: &[CString]) -> Vec<*const libc::c_char> {
     let all = texts.iter().map(|text| text.as_ptr());
     all.chain(std::iter::once(std::ptr::null())).collect()
 }
