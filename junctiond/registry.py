@@ -227,6 +227,8 @@ class FunctionRegistry:
         if not controller.deleted:
             return  # the daemon stops; the function and its logs stay
         taken = controller.key in self._functions
+        if not taken:
+            self._workshop.meter.forget_owner(controller.key)
         self._workshop.logs.delete(*controller.key, controller.sandboxes if taken else None)
 
     def _changed(self, controller: FunctionController) -> None:

@@ -6,13 +6,13 @@ import msgspec
 from rich.console import Group, RenderableType
 from rich.table import Table
 
-from junctiond.cli import shown
+from junctiond.cli import shown, workings
 from junctiond.cli.histogram import difference, quantile_s
+from junctiond.cli.workings import PlaceRow, WorkerRow
 from junctiond.dataplane.statistics import (
     FunctionCounters,
     SandboxCounters,
     Statistics,
-    WorkerCounters,
     parse_statistics,
 )
 from junctiond.domain import HostStats, Sandbox, SandboxState
@@ -32,6 +32,7 @@ class Row(msgspec.Struct, frozen=True):
     latency_s_p99: float | None
     replicas: int
     cpu_millicores: float
+    cpu_s: float | None
     cpu_ms_per_invocation: float | None
     memory_bytes: int
 
@@ -42,7 +43,10 @@ class View(msgspec.Struct, frozen=True):
     taken_at_ns: int
     functions: list[Row]
     sandboxes: list[SandboxCounters]
-    workers: list[WorkerCounters]
+    workers: list[WorkerRow]
+    places: list[PlaceRow]
+    placement: str
+    cores: list[int]
 
 
 class Reading(msgspec.Struct, frozen=True):
@@ -51,11 +55,22 @@ class Reading(msgspec.Struct, frozen=True):
     taken_at_ns: int
     plane: Statistics
     sandboxes: tuple[Sandbox, ...]
+    cpu_ns: dict[tuple[str, str], int]
+    """By namespace and name."""
+    placement: str
+    cores: tuple[int, ...]
 
 
 def parse(stats: HostStats, now_ns: int) -> Reading:
     """Decodes what the daemon passed on; raises `msgspec.ValidationError` where it is no statistics."""
-    return Reading(now_ns, parse_statistics(stats.dataplane_json), stats.sandboxes)
+    return Reading(
+        now_ns,
+        parse_statistics(stats.dataplane_json),
+        stats.sandboxes,
+        {(one.namespace, one.name): one.cpu_ns for one in stats.cpu},
+        stats.placement,
+        stats.cores,
+    )
 
 
 def view(now: Reading, earlier: Reading | None = None) -> View:
@@ -65,7 +80,15 @@ def view(now: Reading, earlier: Reading | None = None) -> View:
         _row(counters, before.get(_key(counters)), now, earlier) for counters in now.plane.functions
     ]
     rows.sort(key=lambda row: (row.namespace, row.name))
-    return View(now.taken_at_ns, rows, now.plane.sandboxes, now.plane.workers)
+    return View(
+        now.taken_at_ns,
+        rows,
+        now.plane.sandboxes,
+        workings.worker_rows(now.plane.workers, earlier.plane.workers if earlier else []),
+        workings.place_rows(now.sandboxes),
+        now.placement,
+        list(now.cores),
+    )
 
 
 def _key(counters: FunctionCounters) -> tuple[str, str]:
@@ -100,23 +123,30 @@ def _row(
         latency_s_p99=quantile_s(now.duration.bounds_s, counts, 0.99),
         replicas=len(replicas),
         cpu_millicores=millicores,
-        cpu_ms_per_invocation=_cpu_ms(now, before, millicores, reading, earlier),
+        cpu_s=_seconds(reading.cpu_ns.get(_key(now))),
+        cpu_ms_per_invocation=_cpu_ms(now, before, reading, earlier),
         memory_bytes=sum(one.usage.memory_bytes for one in replicas if one.usage),
     )
+
+
+def _seconds(cpu_ns: int | None) -> float | None:
+    return None if cpu_ns is None else cpu_ns / 1e9
 
 
 def _cpu_ms(
     now: FunctionCounters,
     before: FunctionCounters | None,
-    millicores: float,
     reading: Reading,
     earlier: Reading | None,
 ) -> float | None:
     """CPU milliseconds per invocation between two readings; None with one reading or without invocations."""
     if before is None or earlier is None or now.started <= before.started:
         return None
-    elapsed_s = (reading.taken_at_ns - earlier.taken_at_ns) / 1e9
-    return millicores * elapsed_s / (now.started - before.started)
+    key = _key(now)
+    if key not in reading.cpu_ns or key not in earlier.cpu_ns:
+        return None
+    spent_ns = max(0, reading.cpu_ns[key] - earlier.cpu_ns[key])
+    return spent_ns / 1e6 / (now.started - before.started)
 
 
 def encode(shown_view: View) -> bytes:
@@ -125,14 +155,14 @@ def encode(shown_view: View) -> bytes:
 
 
 def render(shown_view: View) -> RenderableType:
-    """Tables of functions, sandboxes and front-door threads."""
+    """Tables of functions, places, sockets and front-door threads."""
     parts: list[RenderableType] = [_functions(shown_view.functions)]
+    if shown_view.places:
+        parts.append(workings.places(shown_view.placement, shown_view.cores, shown_view.places))
     if shown_view.sandboxes:
-        names = list(SandboxCounters.__struct_fields__)
-        parts.append(_counters("sockets of each sandbox", names, shown_view.sandboxes))
+        parts.append(workings.sockets(shown_view.sandboxes))
     if shown_view.workers:
-        names = list(WorkerCounters.__struct_fields__)
-        parts.append(_counters("front door, per thread", names, shown_view.workers))
+        parts.append(workings.workers(shown_view.workers))
     return Group(*parts)
 
 
@@ -140,7 +170,7 @@ def _functions(rows: Sequence[Row]) -> Table:
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("FUNCTION", no_wrap=True)
     columns = ("REPLICAS", "INVOCATIONS", "CODES", "IN FLIGHT", "QUEUED", "REJECTED", "P50", "P99")
-    for column in (*columns, "CPU", "CPU/INV", "MEMORY"):
+    for column in (*columns, "CPU", "CPU TIME", "CPU/INV", "MEMORY"):
         table.add_column(column, justify="right")
     for row in rows:
         codes = " ".join(f"{code}:{count:,}" for code, count in sorted(row.codes.items()))
@@ -156,6 +186,7 @@ def _functions(rows: Sequence[Row]) -> Table:
             _latency(row.latency_s_p50),
             _latency(row.latency_s_p99),
             f"{row.cpu_millicores:.0f}m",
+            "-" if row.cpu_s is None else f"{row.cpu_s:.2f} s",
             "-" if per is None else f"{per:.3f} ms",
             shown.size(row.memory_bytes),
         )
@@ -170,15 +201,3 @@ def _latency(seconds: float | None) -> str:
         return "-"
     # The first bucket reaches from 0 to 5 ms: interpolating inside it would invent a figure.
     return "< 5 ms" if seconds <= FINEST_BOUND_S else shown.duration(seconds)
-
-
-def _counters(title: str, names: list[str], rows: Sequence[msgspec.Struct]) -> Table:
-    table = Table(box=None, header_style="bold", pad_edge=False, title=title, title_justify="left")
-    for name in names:
-        table.add_column(
-            name.replace("_", " ").upper(), justify="left" if name == "sandbox" else "right"
-        )
-    for row in rows:
-        values = [getattr(row, name) for name in names]
-        table.add_row(*[value if isinstance(value, str) else f"{value:,}" for value in values])
-    return table

@@ -38,7 +38,9 @@ class Thresholds:
         hold_ns: how long a core must be busy before anybody moves.
         calm_ns: how long a return must look possible; doubled by each eviction, up to `calm_ns_max`.
         forgive_ns: after so long without eviction the doubling begins anew.
-        share_min: moving less than this relieves nobody.
+        share_min: who uses less relieves nobody by going, and goes home whatever its core carries.
+        share_alone: what it must use to go where it is the only one beside the worker: crossing cores costs wake-ups.
+        room_min: what must be left of the core it goes to.
         hog_share, hog_ratio: a hog uses at least this share of a core, and this many times what the worker runs there.
     """
 
@@ -48,7 +50,9 @@ class Thresholds:
     calm_ns: int = 2 * _S
     calm_ns_max: int = 60 * _S
     forgive_ns: int = 300 * _S
-    share_min: float = 0.15
+    share_min: float = 0.05
+    share_alone: float = 0.3
+    room_min: float = 0.2
     hog_share: float = 0.5
     hog_ratio: float = 4.0
 
@@ -166,8 +170,11 @@ class PlacementPolicy:
             for sandbox, sitter in self._sitters.items()
             if sitter.now.seat is Seat.PAIRED and sitter.now.cores == (core,)
         ]
+        limits = self._limits
+        alone = sum(share >= limits.share_min for share, _, _ in here) < 2
+        enough = limits.share_alone if alone else limits.share_min
         for share, _, sitter in sorted(here, key=lambda one: (-one[0], one[1])):
-            if share < self._limits.share_min or busy[core] < self._limits.high:
+            if share < enough or busy[core] < limits.high:
                 break
             hog = self._is_hog(share, seen.door.get(core))
             target = self._target(core, share, busy, hog=hog)
@@ -201,7 +208,8 @@ class PlacementPolicy:
             if self._hogs_spread() < len(self._spread):
                 return self._spread, Seat.SPREAD, HOG
             return self._layout.usable, Seat.FREE, OVERFLOW
-        if max(1.0 - busy.get(one, 0.0) for one in self._spread) < min(share, 1.0):
+        room = max(1.0 - busy.get(one, 0.0) for one in self._spread)
+        if room < min(share + self._limits.room_min, 1.0):
             return None
         return self._spread, Seat.SPREAD, RELIEF
 
@@ -239,7 +247,9 @@ class PlacementPolicy:
             if home is None or sitter.now.seat is Seat.PAIRED:
                 continue
             share = seen.sandboxes.get(sandbox, 0.0)
-            fits = busy.get(home, 0.0) + share <= limits.low and share < 0.7 * limits.hog_share
+            fits = share < limits.share_min or (
+                busy.get(home, 0.0) + share <= limits.low and share < 0.7 * limits.hog_share
+            )
             if not fits:
                 sitter.calm_since_ns = None
                 if sitter.now.seat is Seat.FREE and self._hogs_spread() < len(self._spread):

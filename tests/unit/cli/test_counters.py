@@ -6,7 +6,7 @@ from rich.console import Console
 
 from junctiond.cli import counters
 from junctiond.cli.histogram import difference, quantile_s
-from junctiond.domain import HostStats, Sandbox, SandboxState, Usage
+from junctiond.domain import FunctionCpu, HostStats, Place, Sandbox, SandboxState, Usage
 
 BOUNDS = [0.005, 0.01, 0.1]
 
@@ -49,15 +49,32 @@ def reading(taken_at_s: int, started: int, counts: list[int], cpu: float) -> cou
             }
         ],
         "sandboxes": [{"sandbox": "aes.openfaas-fn.1", "notifications": 7}],
-        "workers": [{"requests": 9}],
+        "workers": [
+            {
+                "requests": started,
+                "wakeups": 2 * started,
+                "thread": 7,
+                "cores": [0],
+                "run_ns": started * 10**6,
+                "wait_ns": 0,
+                "park_ns": taken_at_s * 10**9,
+            }
+        ],
     }
     replicas = tuple(
-        Sandbox(f"aes.openfaas-fn.{number}", "aes", "openfaas-fn", state, usage=Usage(cpu, 1 << 20))
+        Sandbox(
+            *(f"aes.openfaas-fn.{number}", "aes", "openfaas-fn", state),
+            usage=Usage(cpu, 1 << 20, 3_000_000_000),
+            place=Place((1,), "spread", "its worker's core is busy", 3, 20),
+        )
         for number, state in enumerate(
             (SandboxState.READY, SandboxState.READY, SandboxState.EXITED)
         )
     )
-    return counters.parse(HostStats(json.dumps(plane), replicas), taken_at_s * 10**9)
+    cpu = (FunctionCpu("aes", "openfaas-fn", started * 2_000_000),)
+    return counters.parse(
+        HostStats(json.dumps(plane), replicas, cpu, "balanced", (0, 1)), taken_at_s * 10**9
+    )
 
 
 def test_view_of_one_reading() -> None:
@@ -74,7 +91,7 @@ def test_view_between_two_readings_forgets_what_was_before() -> None:
     now = reading(12, 300, [100, 300, 300, 300], 50)
     row = counters.view(now, reading(10, 100, [100, 100, 100, 100], 0)).functions[0]
     assert row.latency_s_p50 == pytest.approx(0.0075)
-    assert row.cpu_ms_per_invocation == pytest.approx(100 * 2 / 200)
+    assert row.cpu_ms_per_invocation == pytest.approx(2.0)
 
 
 def test_json_and_table() -> None:
@@ -89,6 +106,28 @@ def test_json_and_table() -> None:
     assert "1,234" in text
     assert "200:1,233 502:1" in text
     assert "NOTIFICATIONS" in text
+    assert "placement balanced, cores 0-1" in text
+    assert "its worker's core is busy" in text
+    assert "20 µs" in text
+    assert document["places"][0] == {
+        "sandbox": "aes.openfaas-fn.0",
+        "seat": "spread",
+        "cores": [1],
+        "moves": 3,
+        "reason": "its worker's core is busy",
+        "spin_us": 20,
+        "cpu_s": 3.0,
+    }
+
+
+def test_workers_tell_what_they_did_between_two_readings() -> None:
+    earlier = reading(10, 100, [1, 1, 1, 1], 0)
+    row = counters.view(reading(12, 300, [1, 1, 1, 1], 0), earlier).workers[0]
+    assert row.wakeups_per_request == pytest.approx(2)
+    assert row.run_share == pytest.approx(0.2 / 2.2)
+    assert (row.wait_share, row.cores) == (0, [0])
+    fresh = counters.view(reading(12, 50, [1, 1, 1, 1], 0), earlier).workers[0]
+    assert fresh.wakeups_per_request == pytest.approx(2), "a restarted jnetd counts from zero"
 
 
 def test_statistics_that_are_none() -> None:

@@ -31,7 +31,22 @@ def test_version_2(folder: Path):
     first = meter.measure("s")
     assert (first.memory_bytes, first.cpu_millicores) == (900, 0.0)
     assert meter.measure("s").cpu_millicores == 0.0
-    meter.forget("s")
+    assert first.cpu_ns == 5_000_000_000
+
+
+def test_what_replicas_used_stays_with_their_function(folder: Path):
+    meter = UsageMeter("p")
+    owner = ("n", "f")
+    for used_us in (7, 5):
+        (folder / "cpu.stat").write_text(f"usage_usec {used_us}\n")
+        meter.begin("s")
+        meter.measure("s")
+        (folder / "cpu.stat").unlink()
+        assert meter.measure("s").cpu_ns == used_us * 1000, "the group went before its sandbox did"
+        meter.retire("s", owner)
+    assert meter.past_ns(owner) == 12_000
+    meter.forget_owner(owner)
+    assert meter.past_ns(owner) == 0
 
 
 def test_a_sandbox_that_is_gone_uses_nothing(folder: Path):
