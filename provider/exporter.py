@@ -13,18 +13,20 @@ from junctiond.api.base import HostApi
 from junctiond.errors import HostError
 from provider import reply
 from provider.measures import RequestMeasures, exposition
+from provider.workings import SandboxTotals
 
 logger = logging.getLogger("provider")
 
 
 def build(host: HostApi, measures: RequestMeasures) -> Starlette:
     """The application of the metrics port."""
+    totals = SandboxTotals()
 
     async def metrics(request: Request) -> Response:
         try:
             stats = await host.stats()
             functions = await host.list_functions(all_namespaces=True)
-            body = exposition(measures, stats.dataplane_json, functions)
+            body = exposition(measures, stats, functions, totals)
         except HostError as error:
             return reply.error(502, error.message)
         except msgspec.MsgspecError as error:

@@ -10,7 +10,7 @@
 | provider_http_requests_total | counter | code, method, path | this process |
 | provider_http_request_duration_seconds | histogram | code, method, path | this process |
 
-`function_name` is always `name.namespace` (contract section 2.8).
+`function_name` is always `name.namespace` (contract section 2.8). The host's own metrics: `provider.workings`.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -25,7 +25,8 @@ from prometheus_client import (
 from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily, Metric
 
 from junctiond.dataplane.statistics import Duration, FunctionCounters, parse_statistics
-from junctiond.domain import Function
+from junctiond.domain import Function, HostStats
+from provider.workings import SandboxTotals, host_families
 
 _SERVED_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE"})
 
@@ -65,16 +66,28 @@ class _Families:
         return self._families
 
 
-def exposition(measures: RequestMeasures, stats: str, functions: Sequence[Function]) -> bytes:
+def exposition(
+    measures: RequestMeasures,
+    stats: HostStats,
+    functions: Sequence[Function],
+    totals: SandboxTotals,
+) -> bytes:
     """The text of `/metrics`.
 
     Raises:
-        msgspec.MsgspecError: where `stats` is not what docs/protocols.md section 4 says.
+        msgspec.MsgspecError: where the data plane's part is not what docs/protocols.md section 4 says.
     """
-    counters = parse_statistics(stats).functions
+    statistics = parse_statistics(stats.dataplane_json)
+    names = {_name_in_full(function) for function in functions}
+    counted = totals.add(statistics.sandboxes, stats.sandboxes, names)
     gateway = CollectorRegistry()
-    gateway.register(_Families(list(gateway_families(counters, functions))))
+    gateway.register(_Families(list(gateway_families(statistics.functions, functions))))
+    gateway.register(_Families(list(host_families(stats, statistics, counted))))
     return generate_latest(gateway) + generate_latest(measures.registry)
+
+
+def _name_in_full(function: Function) -> str:
+    return f"{function.deployment.name}.{function.deployment.namespace}"
 
 
 def gateway_families(
@@ -100,9 +113,7 @@ def gateway_families(
         "gateway_service_count", "Replicas wanted", labels=["function_name"]
     )
     for function in functions:
-        deployment = function.deployment
-        name_in_full = f"{deployment.name}.{deployment.namespace}"
-        service_count.add_metric([name_in_full], function.replicas)
+        service_count.add_metric([_name_in_full(function)], function.replicas)
     yield from (total, started, seconds, inflight, service_count)
 
 
