@@ -233,6 +233,7 @@ class Daemon:
             return
         await registry.stop()
         await _cancelled(tasks)
+        launcher.close()
         if plane is not None:
             await plane.stop()
 

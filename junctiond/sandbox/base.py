@@ -24,6 +24,8 @@ class KeeperState(msgspec.Struct, frozen=True):
     id: str
     status: Status
     keeper_pid: int = 0
+    keeper_start_ticks: int | None = None
+    """When that process started, in ticks since boot (proc(5), field 22 of stat); None: an older keeper."""
     init_pid: int | None = None
     started_at_ns: int | None = None
     exit_code: int | None = None

@@ -1,83 +1,66 @@
-"""The real launcher: one `jsandbox` keeper process per sandbox, watched by pidfd.
+"""The real launcher: `jsandbox serve` forks one keeper process per sandbox.
 
-Read first: docs/protocols.md, section 1. Keepers run in their own session with their own files, so they outlive this
-process; a later launcher adopts them by the files in the run directory. A pid is trusted only together with its start
-time, for pids are reused.
+Read first: docs/protocols.md, sections 1 and 8. Keepers outlive this process and the launcher process; whoever comes
+later adopts them by the files in the run directory.
 """
 
 import asyncio
-import contextlib
 import logging
-import os
 import shutil
 import signal
-import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
 
-import msgspec
-import psutil
-
+from junctiond.dataplane.protocol import ProtocolError
+from junctiond.sandbox import keepers
 from junctiond.sandbox.base import Exit, KeeperState, LaunchError, Status
+from junctiond.sandbox.keepers import WatchedKeeper
 from junctiond.sandbox.remains import remove_cgroups, unmount_below
+from junctiond.sandbox.service import Ended, LaunchService
 from junctiond.sandbox.spec import SandboxSpec
-
-T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
-SPEC_FILE = "spec.json"
-STATE_FILE = "state.json"
-KEEPER_FILE = "keeper.json"
-KEEPER_LOG = "keeper.log"
-
-
-class _Keeper(msgspec.Struct, frozen=True):
-    """Which process keeps a sandbox: written by the launcher, read when a later one adopts."""
-
-    pid: int
-    start_ticks: int
-    """Field 22 of /proc/PID/stat: ticks since boot, which no change of the clock moves."""
+COMPLAINTS_FILE = "launcher.log"
+"""Beside the run folders: what the launcher and all keepers say on standard error."""
 
 
 @dataclass(slots=True)
 class _Running:
-    """A keeper that is watched."""
+    """A sandbox whose end is awaited."""
 
-    pidfd: int
-    child: subprocess.Popen[bytes] | None
-    """None: adopted, so another process reaps it."""
+    keeper: WatchedKeeper | None = None
+    """None: the launcher process watches it for us."""
     gone: asyncio.Event = field(default_factory=asyncio.Event)
+    state: KeeperState | None = None
+    """What was left of it when it was gone."""
+    clean: bool = False
+    """Nothing of it is left."""
 
 
 class ProcessLauncher:
-    """`Launcher` over `jsandbox run --spec FILE`."""
+    """`Launcher` over `jsandbox serve`."""
 
     def __init__(self, binary: Path, sandboxes_dir: Path, cgroup_parent: str) -> None:
         self._binary = binary
         self._root = sandboxes_dir
         self._cgroup_parent = cgroup_parent
         self._running: dict[str, _Running] = {}
+        self._service: LaunchService | None = None
+        self._starting = asyncio.Lock()
 
     async def launch(self, spec: SandboxSpec) -> None:
         """See `Launcher`."""
-        folder = self._root / spec.id
+        # Found before a launcher process is asked for: it makes the folder of a sandbox, and never twice.
+        if spec.id in self._running:
+            raise LaunchError(f"sandbox {spec.id} exists already")
         try:
-            self._root.mkdir(parents=True, exist_ok=True, mode=0o700)
-            folder.mkdir(mode=0o700)
-            Path(spec.log.path).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            spec_file = folder / SPEC_FILE
-            _write_private(spec_file, msgspec.json.encode(spec))
-            child = self._spawn(folder, spec_file)
-        except OSError as error:
-            shutil.rmtree(folder, ignore_errors=True)
+            service = self._service or await self._start()
+            self._running[spec.id] = _Running()
+            service.ask("launch", spec=spec)
+        except (OSError, ProtocolError) as error:
+            self._running.pop(spec.id, None)
             raise LaunchError(f"cannot start {self._binary.name}: {error}") from error
-        self._watch(spec.id, child.pid, child)
-        start_ticks = _start_ticks(child.pid)
-        if start_ticks is not None:
-            keeper = _Keeper(child.pid, start_ticks)
-            _write_private(folder / KEEPER_FILE, msgspec.json.encode(keeper))
 
     async def adopt(self) -> set[str]:
         """See `Launcher`."""
@@ -86,46 +69,101 @@ class ProcessLauncher:
         for folder in sorted(self._root.iterdir()):
             if folder.name in self._running:
                 continue
-            pid = self._living_keeper(folder)
-            if pid is None or not self._watch(folder.name, pid, None):
+            self._running[folder.name] = running = _Running()
+            self._watch(folder.name, running)
+            if running.gone.is_set():
                 await self.forget(folder.name)
         return set(self._running)
 
     async def wait(self, sandbox: str) -> Exit:
         """See `Launcher`."""
         running = self._running.get(sandbox)
-        if running is not None:
-            await running.gone.wait()
-        state = self.state(sandbox)
-        return describe(state, self._last_words(sandbox))
+        if running is None:
+            return describe(self.state(sandbox))
+        await running.gone.wait()
+        return describe(running.state)
 
     def stop(self, sandbox: str) -> None:
         """See `Launcher`."""
-        self._signal(sandbox, signal.SIGTERM)
+        self._signal(sandbox, "stop", signal.SIGTERM)
 
     def kill(self, sandbox: str) -> None:
         """See `Launcher`."""
-        self._signal(sandbox, signal.SIGKILL)
+        self._signal(sandbox, "kill", signal.SIGKILL)
 
     def state(self, sandbox: str) -> KeeperState | None:
         """See `Launcher`."""
-        return _read(self._root / sandbox / STATE_FILE, KeeperState)
+        return keepers.read_state(self._root / sandbox)
 
     async def forget(self, sandbox: str) -> None:
         """See `Launcher`."""
-        folder = self._root / sandbox
-        # After a SIGKILL of the keeper its mounts and cgroup may be left; nothing may be deleted through a mount.
-        await asyncio.to_thread(self._clean, sandbox, folder)
+        running = self._running.get(sandbox)
+        if running is None or not running.clean:
+            # After a SIGKILL of the keeper its cgroup may be left; nothing may be deleted through a mount.
+            await asyncio.to_thread(self._clean, sandbox, self._root / sandbox)
         self._running.pop(sandbox, None)
 
     def close(self) -> None:
-        """Stops watching; the sandboxes run on."""
+        """See `Launcher`."""
+        if self._service is not None:
+            self._service.close()
+            self._service = None
         for running in self._running.values():
-            self._unwatch(running)
-            if running.child is not None:
-                # Given away on purpose: init reaps it. Otherwise Popen warns about a child that still runs.
-                running.child.returncode = 0
+            if running.keeper is not None:
+                running.keeper.close()
         self._running.clear()
+
+    # The launcher process.
+
+    async def _start(self) -> LaunchService:
+        async with self._starting:
+            if self._service is None:
+                self._root.mkdir(parents=True, exist_ok=True, mode=0o700)
+                service = LaunchService(self._ended, self._lost)
+                log = self._root.parent / COMPLAINTS_FILE
+                await service.start(self._binary, self._root, self._cgroup_parent, log)
+                self._service = service
+            return self._service
+
+    def _ended(self, event: Ended) -> None:
+        running = self._running.get(event.sandbox)
+        if running is not None:
+            running.state, running.clean = event.state, event.clean
+            running.gone.set()
+
+    def _lost(self) -> None:
+        """The launcher process died: its keepers live, and are watched from here."""
+        logger.error("launcher died", extra={"fields": {"sandboxes": len(self._running)}})
+        self._service = None
+        for sandbox, running in self._running.items():
+            if running.keeper is None and not running.gone.is_set():
+                self._watch(sandbox, running)
+
+    # Keepers that no launcher process watches.
+
+    def _watch(self, sandbox: str, running: _Running) -> None:
+        """Watches a keeper by its pid; it may be gone already."""
+        pid = keepers.living_keeper(self._root / sandbox)
+        try:
+            if pid is not None:
+                running.keeper = WatchedKeeper(pid, lambda: self._gone(sandbox, running))
+                return
+        except ProcessLookupError:
+            pass
+        self._gone(sandbox, running)
+
+    def _gone(self, sandbox: str, running: _Running) -> None:
+        running.state = self.state(sandbox)
+        running.gone.set()
+
+    def _signal(self, sandbox: str, op: str, number: signal.Signals) -> None:
+        running = self._running.get(sandbox)
+        if running is None or running.gone.is_set():
+            return
+        if running.keeper is not None:
+            running.keeper.signal(number)
+        elif self._service is not None:
+            self._service.ask(op, sandbox=sandbox)
 
     def _clean(self, sandbox: str, folder: Path) -> None:
         remove_cgroups(self._cgroup_parent, sandbox)
@@ -134,83 +172,13 @@ class ProcessLauncher:
         else:
             logger.error("mounts are left", extra={"fields": {"folder": str(folder)}})
 
-    def _spawn(self, folder: Path, spec_file: Path) -> subprocess.Popen[bytes]:
-        with (folder / KEEPER_LOG).open("ab") as log:
-            # Not asyncio's subprocess: its transports end the child together with the loop.
-            return subprocess.Popen(
-                [self._binary, "run", "--spec", spec_file],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                cwd="/",
-                env={"PATH": os.defpath},
-            )
 
-    def _watch(self, sandbox: str, pid: int, child: subprocess.Popen[bytes] | None) -> bool:
-        try:
-            pidfd = os.pidfd_open(pid)
-        except ProcessLookupError:
-            return False
-        running = _Running(pidfd, child)
-        self._running[sandbox] = running
-        asyncio.get_running_loop().add_reader(pidfd, self._gone, running)
-        return True
-
-    def _gone(self, running: _Running) -> None:
-        if running.child is not None:
-            running.child.poll()
-        self._unwatch(running)
-        running.gone.set()
-
-    def _unwatch(self, running: _Running) -> None:
-        if running.pidfd >= 0:
-            asyncio.get_running_loop().remove_reader(running.pidfd)
-            os.close(running.pidfd)
-            running.pidfd = -1
-
-    def _signal(self, sandbox: str, number: signal.Signals) -> None:
-        running = self._running.get(sandbox)
-        if running is not None and running.pidfd >= 0:
-            with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(running.pidfd, number)
-
-    def _living_keeper(self, folder: Path) -> int | None:
-        """The keeper's pid, if that very process still runs."""
-        keeper = _read(folder / KEEPER_FILE, _Keeper)
-        state = self.state(folder.name)
-        pid = keeper.pid if keeper else (state.keeper_pid if state else 0)
-        if pid <= 0:
-            return None
-        start_ticks = _start_ticks(pid)
-        if start_ticks is None:
-            return None
-        # Without a note the daemon died between starting the keeper and writing it: the spec's path is as unique.
-        same = start_ticks == keeper.start_ticks if keeper else self._keeps(pid, folder)
-        return pid if same else None
-
-    def _keeps(self, pid: int, folder: Path) -> bool:
-        with contextlib.suppress(psutil.Error):
-            return str(folder / SPEC_FILE) in psutil.Process(pid).cmdline()
-        return False
-
-    def _last_words(self, sandbox: str) -> str:
-        """The end of what the keeper itself said; it speaks only when it fails."""
-        try:
-            text = (self._root / sandbox / KEEPER_LOG).read_text(errors="replace")
-        except OSError:
-            return ""
-        lines = text[-2000:].strip().splitlines()
-        return lines[-1] if lines else ""
-
-
-def describe(state: KeeperState | None, last_words: str = "") -> Exit:
+def describe(state: KeeperState | None) -> Exit:
     """One sentence on how a sandbox ended."""
     if state is None:
-        detail = f": {last_words}" if last_words else ""
-        return Exit(f"the sandbox could not be built{detail}", failed=True)
+        return Exit("the sandbox could not be built: its keeper ended at once", failed=True)
     if state.status is Status.FAILED:
-        return Exit(state.error or last_words or "the program could not be started", failed=True)
+        return Exit(state.error or "the program could not be started", failed=True)
     if state.status in (Status.BUILDING, Status.RUNNING):
         return Exit("the sandbox was killed together with its keeper")
     if state.oom_killed and state.exit_code != 0:
@@ -220,32 +188,8 @@ def describe(state: KeeperState | None, last_words: str = "") -> Exit:
     return Exit(f"the function exited with status {state.exit_code}")
 
 
-def _start_ticks(pid: int) -> int | None:
-    """When a process started, in ticks since boot; None where it is gone or only waits to be reaped (proc(5))."""
-    try:
-        # The name in parentheses may hold anything, blanks and parentheses too.
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return None
-    return int(fields[19]) if fields[0] not in "ZX" else None
-
-
 def _signal_name(number: int) -> str:
     try:
         return signal.Signals(number).name
     except ValueError:
         return str(number)
-
-
-def _write_private(path: Path, content: bytes) -> None:
-    """Specifications hold environment values: nobody but root reads them."""
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
-
-
-def _read(path: Path, kind: type[T]) -> T | None:
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=kind)
-    except (OSError, msgspec.MsgspecError):
-        return None

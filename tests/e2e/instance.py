@@ -1,5 +1,6 @@
 """One junctiond of a test's own: private directories, a free port, the real processes."""
 
+import json
 import os
 import signal
 import socket
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
@@ -135,13 +137,22 @@ class Instance:
 
     def keepers(self) -> list[psutil.Process]:
         """The keepers of all sandboxes; process 1 of a sandbox has its keeper's command line, and a keeper above it."""
-        every = self.processes("jsandbox")
+        every = self.processes("jsandbox keep")
         pids = {process.pid for process in every}
         return [process for process in every if _parent(process) not in pids]
 
     def api(self) -> httpx.Client:
         """A client of the REST API with the right credentials."""
         return httpx.Client(base_url=self.url, auth=("admin", self.password), timeout=60)
+
+    def dataplane_statistics(self) -> Any:
+        """All counters of jnetd (docs/protocols.md, section 4), by its control socket."""
+        request = json.dumps({"id": 1, "op": "stats"}).encode()
+        with socket.socket(socket.AF_UNIX) as control, control.makefile("rb") as answers:
+            control.connect(str(self.run_dir / "control.sock"))
+            control.sendall(len(request).to_bytes(4, "little") + request)
+            length = int.from_bytes(answers.read(4), "little")
+            return json.loads(answers.read(length))["ok"]
 
     def invoke(self, name: str, content: bytes = b"", **options: object) -> httpx.Response:
         """One invocation on a new connection."""

@@ -9,11 +9,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use jd_wire::attach::{Answer, Hello, DESCRIPTORS, PACKET_BYTES_MAX};
+use rustix::event::{poll, PollFd, PollFlags, Timespec};
 use rustix::fs::{fcntl_add_seals, ftruncate, memfd_create, MemfdFlags, SealFlags};
 use rustix::net::sockopt::socket_peercred;
 use rustix::net::{
-    connect, recv, sendmsg, socket_with, AddressFamily, RecvFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags, SocketType,
+    connect, recv, sendmsg, shutdown, socket_with, AddressFamily, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, Shutdown, SocketAddrUnix, SocketFlags, SocketType,
 };
 
 /// Length of the journal, in bytes: 512 slots of u64.
@@ -109,6 +110,15 @@ impl Attachment {
                 Ok(connection) => self.connection = Some(connection),
                 Err(_) => self.lose(now),
             }
+        }
+    }
+
+    /// Ends the connection and waits a moment until jnetd has ended it too, for then it holds nothing of the sandbox.
+    pub fn part(self, longest: &Timespec) {
+        if let Some(connection) = self.connection.filter(|_| self.accepted) {
+            let _ = shutdown(&connection, Shutdown::Write);
+            let mut watched = [PollFd::new(&connection, PollFlags::RDHUP)];
+            let _ = poll(&mut watched, Some(longest));
         }
     }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use rustix::process::{kill_process, Pid, Signal};
 
+use crate::cgroup_parent::{inherit_cpus, Parent, Place};
 use crate::spec::Limits;
 
 /// Scheduling period of a CPU limit, in microseconds.
@@ -147,15 +148,16 @@ impl Group {
     /// Creates the group in every hierarchy and sets its limits. Returns warnings for what the host cannot limit.
     ///
     /// # Errors
-    /// When a folder cannot be made or the kernel refuses a limit; what was made is removed again.
-    pub fn create(parent: &str, id: &str, limits: &Limits) -> io::Result<(Self, Vec<String>)> {
+    /// `NotFound` when the parent is gone; when a folder cannot be made or the kernel refuses a limit. What was made is
+    /// removed again.
+    pub fn create(parent: &Parent, id: &str, limits: &Limits) -> io::Result<(Self, Vec<String>)> {
         let mut group = Self {
             folders: Vec::new(),
         };
-        let mut warnings = Vec::new();
-        let built = hierarchies()?
-            .into_iter()
-            .try_for_each(|hierarchy| group.join(hierarchy, parent, id, &mut warnings))
+        let mut warnings = parent.warnings.clone();
+        let mut places = parent.places.iter();
+        let built = places
+            .try_for_each(|place| group.join(place, id))
             .and_then(|()| group.limit(limits, &mut warnings));
         if let Err(error) = built {
             group.remove();
@@ -164,20 +166,8 @@ impl Group {
         Ok((group, warnings))
     }
 
-    /// Makes the folder in one hierarchy. Version 2 may hand down fewer controllers than it has.
-    fn join(
-        &mut self,
-        mut hierarchy: Hierarchy,
-        parent: &str,
-        id: &str,
-        warnings: &mut Vec<String>,
-    ) -> io::Result<()> {
-        let parent = hierarchy.mount.join(parent);
-        fs::create_dir_all(&parent).map_err(|error| with_path(&parent, &error))?;
-        if hierarchy.v1_options.is_none() {
-            delegate(&hierarchy, &parent, warnings);
-        }
-        let folder = parent.join(id);
+    fn join(&mut self, place: &Place, id: &str) -> io::Result<()> {
+        let folder = place.folder.join(id);
         match fs::create_dir(&folder) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {
                 remove(&folder).and_then(|()| fs::create_dir(&folder))
@@ -185,17 +175,10 @@ impl Group {
             other => other,
         }
         .map_err(|error| with_path(&folder, &error))?;
-        if hierarchy.v1_options.is_none() {
-            let granted = fs::read_to_string(folder.join("cgroup.controllers")).unwrap_or_default();
-            hierarchy
-                .controllers
-                .retain(|controller| lists(&granted, *controller));
+        if place.fills {
+            inherit_cpus(&place.folder, &folder)?;
         }
-        if hierarchy.v1_options.is_some() && hierarchy.controllers.contains(&Controller::Cpuset) {
-            inherit_cpus(&hierarchy.mount, &parent)?;
-            inherit_cpus(&parent, &folder)?;
-        }
-        self.folders.push((hierarchy, folder));
+        self.folders.push((place.hierarchy.clone(), folder));
         Ok(())
     }
 
@@ -321,17 +304,17 @@ impl Group {
 }
 
 /// Whether a `cgroup.controllers` or `cgroup.subtree_control` file names the controller.
-fn lists(names: &str, controller: Controller) -> bool {
+pub(crate) fn lists(names: &str, controller: Controller) -> bool {
     names
         .split_whitespace()
         .any(|name| name == controller.name())
 }
 
-fn with_path(path: &Path, error: &io::Error) -> io::Error {
+pub(crate) fn with_path(path: &Path, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
 
-fn write(folder: &Path, file: &str, value: &str) -> io::Result<()> {
+pub(crate) fn write(folder: &Path, file: &str, value: &str) -> io::Result<()> {
     let path = folder.join(file);
     fs::write(&path, value).map_err(|error| {
         io::Error::new(
@@ -339,38 +322,6 @@ fn write(folder: &Path, file: &str, value: &str) -> io::Result<()> {
             format!("{}: writing {value}: {error}", path.display()),
         )
     })
-}
-
-/// A new cpuset of version 1 is empty and takes no task until it is filled (`cpuset(7)`).
-fn inherit_cpus(parent: &Path, folder: &Path) -> io::Result<()> {
-    for file in ["cpuset.cpus", "cpuset.mems"] {
-        let own = fs::read_to_string(folder.join(file)).unwrap_or_default();
-        if own.trim().is_empty() {
-            let value =
-                fs::read_to_string(parent.join(file)).map_err(|error| with_path(parent, &error))?;
-            write(folder, file, value.trim())?;
-        }
-    }
-    Ok(())
-}
-
-/// Version 2 hands controllers down one level at a time.
-fn delegate(hierarchy: &Hierarchy, parent: &Path, warnings: &mut Vec<String>) {
-    for folder in [hierarchy.mount.as_path(), parent] {
-        let given = fs::read_to_string(folder.join("cgroup.subtree_control")).unwrap_or_default();
-        for controller in hierarchy
-            .controllers
-            .iter()
-            .filter(|controller| !lists(&given, **controller))
-        {
-            let switch = format!("+{}", controller.name());
-            if let Err(error) = write(folder, "cgroup.subtree_control", &switch) {
-                warnings.push(format!(
-                    "{error}; delegate the controller to junctiond (systemd: Delegate=yes)"
-                ));
-            }
-        }
-    }
 }
 
 fn members(folder: &Path) -> Vec<i32> {

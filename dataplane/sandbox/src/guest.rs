@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Write};
+use std::net::Ipv4Addr;
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::event::{poll, PollFd, PollFlags, Timespec};
@@ -14,12 +15,13 @@ use rustix::thread::{
 };
 
 use crate::cgroup::{Hierarchy, OURSELVES};
+use crate::launch::GuestNetwork;
 use crate::launch_error::{LaunchError, Step};
 use crate::payload::{self, Payload};
 use crate::spec::Spec;
 use crate::sys::clone::{exit_now, fork_into, Side};
 use crate::sys::{interface, signals};
-use crate::{privilege, procfs, report, rootfs};
+use crate::{berth, privilege, procfs, report, rootfs};
 
 /// Functions die before daemons when the host itself runs out of memory. Written with privilege it is also the lowest
 /// value that the guest can set (`proc_pid_oom_score_adj(5)`).
@@ -32,6 +34,8 @@ pub struct Handover<'a> {
     pub spec: &'a Spec,
     /// Namespace that maps the sandbox's ids; process 1 moves into it at the end.
     pub user_namespace: OwnedFd,
+    /// Network namespace to enter; none: process 1 was born into a new one.
+    pub network: Option<GuestNetwork>,
     /// Facts go out here.
     pub reports: OwnedFd,
     /// How the program ended goes out here.
@@ -122,9 +126,7 @@ fn build(handover: &mut Handover<'_>) -> Result<Payload, LaunchError> {
     signals::forbid_dumping().step(|| "clearing the dumpable flag")?;
     rustix::process::umask(rustix::fs::Mode::empty());
     rustix::system::sethostname(spec.hostname.as_bytes()).step(|| "setting the host name")?;
-    interface::bring_loopback_up().step(|| "bringing lo up")?;
-    interface::add_loopback_address(spec.network.address)
-        .step(|| "giving lo the function's address")?;
+    join_network(handover.network.take(), spec.network.address)?;
     let built = rootfs::build(spec, handover.user_namespace.as_fd())?;
     for warning in &built.warnings {
         report::warning(&handover.reports, warning).step(|| "reporting")?;
@@ -192,6 +194,21 @@ fn join_groups(doors: impl Iterator<Item = File>) -> Result<(), LaunchError> {
             .step(|| "joining the control group")?;
     }
     Ok(())
+}
+
+/// The address of a former sandbox goes before ours comes: a guest sees its own alone.
+fn join_network(network: Option<GuestNetwork>, address: Ipv4Addr) -> Result<(), LaunchError> {
+    match network {
+        Some(network) => {
+            berth::enter(network.namespace.as_fd()).step(|| "entering the network namespace")?;
+            if let Some(former) = network.former {
+                interface::remove_loopback_address(former)
+                    .step(|| "taking a former address off lo")?;
+            }
+        }
+        None => interface::bring_loopback_up().step(|| "bringing lo up")?,
+    }
+    interface::add_loopback_address(address).step(|| "giving lo the function's address")
 }
 
 fn prefer_for_oom() -> Result<(), LaunchError> {

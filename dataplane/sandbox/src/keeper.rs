@@ -9,14 +9,19 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use jd_wire::attach::Hello;
 use rustix::event::{poll, PollFd, PollFlags, Timespec};
 use rustix::fs::{flock, FlockOperation};
-use rustix::process::{pidfd_send_signal, waitpid, Pid, Signal, WaitOptions};
+use rustix::process::{
+    pidfd_send_signal, set_parent_process_death_signal, waitpid, Pid, Signal, WaitOptions,
+};
 use rustix::time::{clock_gettime, ClockId};
 
 use crate::attach::{journal, Attachment, Offer};
+use crate::berth::Berth;
 use crate::cgroup::Group;
+use crate::cgroup_parent::Parent;
 use crate::guest;
 use crate::launch::{launch, Ends, Launched};
 use crate::launch_error::{LaunchError, Step};
+use crate::leash;
 use crate::log_file::LogFile;
 use crate::log_rate::LogRate;
 use crate::log_record::{Framer, Stream};
@@ -32,11 +37,28 @@ pub const LOCK_NAME: &str = "keeper.lock";
 /// Most bytes read from one stream before the other events get their turn.
 const READ_BYTES: usize = 16 * 1024;
 
+/// How long jnetd may take to let go of a sandbox that has ended, so that its namespaces can be used again.
+const LET_GO_WAIT: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 100_000_000,
+};
+
+/// What a keeper is given by the launcher that forked it; a keeper that was executed has none of it.
+#[derive(Debug, Default)]
+pub struct Support {
+    /// The parent of all control groups, prepared.
+    pub parent: Option<Parent>,
+    /// Network namespaces, prepared.
+    pub berth: Option<Berth>,
+    /// Who wants to hear how it ended.
+    pub leash: Option<OwnedFd>,
+}
+
 /// Runs a sandbox from start to end. Returns whether its program was executed.
 ///
 /// # Errors
 /// Only when not even the state file can be written; everything else ends up in it.
-pub fn run(spec: Spec) -> io::Result<bool> {
+pub fn run(spec: Spec, support: Support) -> io::Result<bool> {
     // First of all: from here on a SIGTERM waits until there is something to stop in order.
     let signals = signals::signal_descriptor(&[libc::SIGTERM, libc::SIGINT, libc::SIGHUP])?;
     fs::create_dir_all(&spec.run_dir)?;
@@ -44,20 +66,43 @@ pub fn run(spec: Spec) -> io::Result<bool> {
     flock(&lock, FlockOperation::NonBlockingLockExclusive)
         .map_err(|_| io::Error::other(format!("{}: another keeper has this sandbox", spec.id)))?;
     let mut state = State::new(&spec.id, std::process::id());
+    state.keeper_start_ticks = start_ticks();
     state.store(&spec.run_dir)?;
+    // Until now the sandbox would have been lost with its launcher; from here on it can be found without one.
+    set_parent_process_death_signal(None)?;
     let run_dir = spec.run_dir.clone();
-    match Keeper::start(spec, &state, signals) {
-        Ok(keeper) => state = keeper.keep(),
+    let Support {
+        parent,
+        berth,
+        leash,
+    } = support;
+    let mut attachment = None;
+    match Keeper::start(spec, &state, signals, parent, berth) {
+        Ok(keeper) => (state, attachment) = keeper.keep(),
         Err(error) => {
             state.status = Status::Failed;
             state.error = Some(error.to_string());
         }
     }
-    state.store(&run_dir)?;
+    let heard = leash.is_some_and(|leash| leash::tell(leash, &state).is_ok());
+    if !heard {
+        state.store(&run_dir)?;
+    }
     if let Some(error) = &state.error {
         eprintln!("jsandbox: {}: {error}", state.id);
     }
+    if let Some(attachment) = attachment.filter(|_| heard) {
+        attachment.part(&LET_GO_WAIT);
+    }
     Ok(state.status == Status::Exited)
+}
+
+/// When this process started (`proc_pid_stat(5)`, field 22).
+fn start_ticks() -> Option<u64> {
+    let line = fs::read_to_string("/proc/self/stat").ok()?;
+    // The name in parentheses may hold anything, blanks and parentheses too.
+    let (_, fields) = line.rsplit_once(')')?;
+    fields.split_whitespace().nth(19)?.parse().ok()
 }
 
 /// A stream of the program and its framer.
@@ -101,15 +146,20 @@ struct Ready {
 }
 
 impl Keeper {
-    fn start(spec: Spec, state: &State, signals: OwnedFd) -> Result<Self, LaunchError> {
+    fn start(
+        spec: Spec,
+        state: &State,
+        signals: OwnedFd,
+        parent: Option<Parent>,
+        berth: Option<Berth>,
+    ) -> Result<Self, LaunchError> {
         let log =
             LogFile::open(&spec.log).step(|| format!("log file {}", spec.log.path.display()))?;
-        let (group, warnings) =
-            Group::create(&spec.cgroup_parent, &spec.id, &spec.limits).step(|| "control group")?;
+        let (group, warnings) = group(&spec, parent).step(|| "control group")?;
         for warning in warnings {
             eprintln!("jsandbox: {}: {warning}", spec.id);
         }
-        let launched = launch(&spec, &group).inspect_err(|_| group.remove())?;
+        let launched = launch(&spec, &group, berth).inspect_err(|_| group.remove())?;
         let Launched {
             pid,
             pidfd,
@@ -159,8 +209,8 @@ impl Keeper {
         })
     }
 
-    /// The loop. Ends with the sandbox; returns the final state.
-    fn keep(mut self) -> State {
+    /// The loop. Ends with the sandbox; returns the final state and what is left of the connection to jnetd.
+    fn keep(mut self) -> (State, Option<Attachment>) {
         loop {
             let ready = self.wait();
             if ready.report {
@@ -338,7 +388,7 @@ impl Keeper {
     }
 
     /// Process 1 has ended, and so has everything inside.
-    fn finish(mut self) -> State {
+    fn finish(mut self) -> (State, Option<Attachment>) {
         self.take_reports();
         let status = waitpid(Pid::from_raw(self.pid), WaitOptions::empty())
             .ok()
@@ -356,7 +406,7 @@ impl Keeper {
             self.state.error.get_or_insert_with(|| {
                 "process 1 of the sandbox was killed while building".to_owned()
             });
-            return self.state;
+            return (self.state, None);
         }
         self.state.status = Status::Exited;
         let (code, signal) = match guest::read_ending(&self.ending).ok().flatten() {
@@ -370,8 +420,20 @@ impl Keeper {
         };
         self.state.exit_code = code;
         self.state.signal = (signal != 0).then_some(signal);
-        self.state
+        (self.state, Some(self.attachment))
     }
+}
+
+/// Makes the control group. A parent that somebody has removed since it was prepared is made anew.
+fn group(spec: &Spec, parent: Option<Parent>) -> io::Result<(Group, Vec<String>)> {
+    if let Some(parent) = parent.filter(|parent| parent.name == spec.cgroup_parent) {
+        match Group::create(&parent, &spec.id, &spec.limits) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            done => return done,
+        }
+    }
+    let parent = Parent::prepare(&spec.cgroup_parent)?;
+    Group::create(&parent, &spec.id, &spec.limits)
 }
 
 fn monotonic() -> Duration {

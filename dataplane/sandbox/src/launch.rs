@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::net::Ipv4Addr;
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::OFlags;
@@ -9,6 +10,7 @@ use rustix::net::{socketpair, AddressFamily, SocketFlags, SocketType};
 use rustix::pipe::{pipe_with, PipeFlags};
 use rustix::process::{pidfd_send_signal, waitpid, Pid, Signal, WaitOptions};
 
+use crate::berth::{self, Berth};
 use crate::cgroup::Group;
 use crate::guest::{self, Handover};
 use crate::launch_error::{LaunchError, Step};
@@ -16,11 +18,8 @@ use crate::spec::Spec;
 use crate::sys::clone::{fork_into, fork_into_cgroup, Side};
 use crate::{privilege, user_namespace};
 
-pub(crate) const NAMESPACES: libc::c_int = libc::CLONE_NEWNS
-    | libc::CLONE_NEWPID
-    | libc::CLONE_NEWIPC
-    | libc::CLONE_NEWUTS
-    | libc::CLONE_NEWNET;
+pub(crate) const NAMESPACES: libc::c_int =
+    libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
 
 /// The keeper's ends of everything that leads inside, all non-blocking.
 #[derive(Debug)]
@@ -33,6 +32,15 @@ pub struct Ends {
     pub stdout: OwnedFd,
     /// The program's error output.
     pub stderr: OwnedFd,
+}
+
+/// A network namespace that was made before, with `lo` up.
+#[derive(Debug)]
+pub struct GuestNetwork {
+    /// The namespace.
+    pub namespace: OwnedFd,
+    /// Address of a former sandbox, to be taken off `lo`.
+    pub former: Option<Ipv4Addr>,
 }
 
 /// A started process 1.
@@ -77,22 +85,35 @@ fn ends() -> io::Result<(Ends, Ends)> {
     Ok((outer, inner))
 }
 
-/// Starts process 1 in new namespaces and in its control group. The caller moves into the socket namespace: the
-/// keeper needs no network of its own, and being there it keeps the namespace alive.
+/// Starts process 1 in new namespaces and in its control group; network namespaces come from the berth, if there is one.
+/// The caller moves into the socket namespace: the keeper needs no network of its own, and being there it keeps the
+/// namespace alive.
 ///
 /// # Errors
 /// [`LaunchError`] names the step; nothing is left running.
-pub fn launch(spec: &Spec, group: &Group) -> Result<Launched, LaunchError> {
+pub fn launch(spec: &Spec, group: &Group, berth: Option<Berth>) -> Result<Launched, LaunchError> {
     let users =
         user_namespace::create(spec.uid_base).step(|| "user namespace (see jsandbox check)")?;
+    let (guest_network, sockets) = match berth {
+        Some(berth) => {
+            berth::enter(berth.sockets.as_fd()).step(|| "network namespace of the sockets")?;
+            let network = GuestNetwork {
+                namespace: berth.guest,
+                former: berth.address,
+            };
+            (Some(network), Some(berth.sockets))
+        }
+        None => (None, None),
+    };
     let (outer, inner) = ends().step(|| "pipes")?;
     let doors = group.doors().step(|| "control group")?;
-    match fork(group)? {
+    match fork(group, guest_network.is_none())? {
         Side::Child => {
             drop(outer);
             guest::run(Handover {
                 spec,
                 user_namespace: users,
+                network: guest_network,
                 reports: inner.reports,
                 ending: inner.ending,
                 stdout: inner.stdout,
@@ -104,7 +125,7 @@ pub fn launch(spec: &Spec, group: &Group) -> Result<Launched, LaunchError> {
         Side::Parent { pid, pidfd } => {
             // Only the inside keeps the inner ends, so that their last close is seen here.
             drop((inner, doors));
-            match socket_namespace() {
+            match sockets.map_or_else(socket_namespace, Ok) {
                 Ok(socket_namespace) => Ok(Launched {
                     pid,
                     pidfd,
@@ -122,8 +143,9 @@ pub fn launch(spec: &Spec, group: &Group) -> Result<Launched, LaunchError> {
 }
 
 /// Process 1 is born into its version 2 group; those of version 1 it joins by itself.
-fn fork(group: &Group) -> Result<Side, LaunchError> {
-    let namespaces = u64::from(NAMESPACES.unsigned_abs());
+fn fork(group: &Group, with_network: bool) -> Result<Side, LaunchError> {
+    let network = if with_network { libc::CLONE_NEWNET } else { 0 };
+    let namespaces = u64::from((NAMESPACES | network).unsigned_abs());
     let forked = match group.birthplace().step(|| "control group")? {
         Some(folder) => fork_into_cgroup(namespaces, folder.as_fd()),
         None => fork_into(namespaces),

@@ -5,12 +5,15 @@
 
 pub mod account;
 pub mod attach;
+pub mod berth;
 pub mod cgroup;
+pub mod cgroup_parent;
 mod device;
 pub mod guest;
 pub mod keeper;
 pub mod launch;
 pub mod launch_error;
+pub mod leash;
 pub mod log_file;
 mod log_rate;
 pub mod log_record;
@@ -24,6 +27,7 @@ mod procfs;
 mod report;
 mod rootfs;
 pub mod seccomp;
+pub mod serve;
 pub mod spec;
 pub mod state;
 pub mod sweep;

@@ -5,11 +5,13 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use jd_sandbox::keeper::{self, Support};
 use jd_sandbox::spec::{Spec, SPEC_BYTES_MAX};
 use jd_sandbox::sys::namespace;
-use jd_sandbox::{keeper, probe, sweep};
+use jd_sandbox::{probe, serve, sweep};
 
 const USAGE: &str = "usage: jsandbox run --spec FILE
+       jsandbox serve --run-dir DIR --cgroup-parent NAME
        jsandbox check [--json]
        jsandbox sweep --run-dir DIR --cgroup-parent NAME
        jsandbox --version";
@@ -22,6 +24,9 @@ fn main() -> ExitCode {
         ["sweep", "--run-dir", folder, "--cgroup-parent", parent]
         | ["sweep", "--cgroup-parent", parent, "--run-dir", folder] => {
             clean(Path::new(folder), parent)
+        }
+        ["serve", "--run-dir", folder, "--cgroup-parent", parent] => {
+            launcher(Path::new(folder), parent)
         }
         ["check"] => check(false),
         ["check", "--json"] => check(true),
@@ -51,12 +56,25 @@ fn run(file: &Path) -> ExitCode {
     // Before anything is open: a keeper outlives its daemon and must not hold the daemon's sockets. It also keeps
     // our numbers below those that the filter takes for datagram sockets.
     namespace::close_range(3, u32::MAX, true);
-    let outcome = read(file).and_then(|spec| keeper::run(spec).map_err(|error| error.to_string()));
+    let outcome = read(file)
+        .and_then(|spec| keeper::run(spec, Support::default()).map_err(|error| error.to_string()));
     match outcome {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("jsandbox: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Launches for the daemon at standard input until that closes.
+fn launcher(folder: &Path, parent: &str) -> ExitCode {
+    namespace::close_range(3, u32::MAX, true);
+    match serve::serve(folder, parent) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("jsandbox: serve: {error}");
             ExitCode::FAILURE
         }
     }

@@ -29,7 +29,7 @@ pub struct Payload {
     candidates: Vec<CString>,
     cwd: String,
     account: Account,
-    filter: Vec<Instruction>,
+    filter: &'static [Instruction],
     cores: Vec<usize>,
 }
 
@@ -106,7 +106,7 @@ fn confine(
     umask(Mode::from_raw_mode(0o022));
     // Whatever the keeper was given without close-on-exec must not reach the guest.
     namespace::close_at_exec(3).step(|| "closing inherited descriptors")?;
-    let listener = install(&payload.filter).step(|| "installing the system call filter")?;
+    let listener = install(payload.filter).step(|| "installing the system call filter")?;
     report::listener(reports, &listener).step(|| "handing over the filter's listener")
 }
 

@@ -182,7 +182,7 @@ fn in_child(namespaces: libc::c_int, trial: impl FnOnce() -> io::Result<()>) -> 
 }
 
 fn namespaces() -> io::Result<()> {
-    in_child(crate::launch::NAMESPACES, || Ok(()))
+    in_child(crate::launch::NAMESPACES | libc::CLONE_NEWNET, || Ok(()))
 }
 
 fn pidfd() -> io::Result<()> {
@@ -193,7 +193,7 @@ fn pidfd() -> io::Result<()> {
 
 fn install(wait_killable: bool) -> io::Result<()> {
     rustix::thread::set_no_new_privs(true)?;
-    filter::install(&seccomp::program(), wait_killable).map(drop)
+    filter::install(seccomp::program(), wait_killable).map(drop)
 }
 
 /// The way the launcher builds a root: layer below, tmpfs above. The layer is a folder of a real file system.

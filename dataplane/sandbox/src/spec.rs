@@ -182,9 +182,16 @@ impl Spec {
     /// # Errors
     /// [`SpecError`] names the key and what would be right.
     pub fn parse(text: &[u8]) -> Result<Self, SpecError> {
-        let spec: Self = serde_json::from_slice(text)?;
-        spec.check()?;
-        Ok(spec)
+        serde_json::from_slice::<Self>(text)?.checked()
+    }
+
+    /// The specification itself, if every value is in range.
+    ///
+    /// # Errors
+    /// [`SpecError::Value`] names the key and what would be right.
+    pub fn checked(self) -> Result<Self, SpecError> {
+        self.check()?;
+        Ok(self)
     }
 
     fn check(&self) -> Result<(), SpecError> {

@@ -34,6 +34,9 @@ pub struct State {
     pub status: Status,
     /// Process that keeps it.
     pub keeper_pid: u32,
+    /// When that process started, in clock ticks since boot: with it a reused process id is told apart.
+    #[serde(default)]
+    pub keeper_start_ticks: Option<u64>,
     /// Its init, in the host's pid namespace, once there is one.
     pub init_pid: Option<u32>,
     /// When the program was executed, Unix nanoseconds.
@@ -57,6 +60,7 @@ impl State {
             id: id.to_owned(),
             status: Status::Building,
             keeper_pid,
+            keeper_start_ticks: None,
             init_pid: None,
             started_at_ns: None,
             exit_code: None,
@@ -91,7 +95,7 @@ mod tests {
         let text = fs::read_to_string(folder.path().join(FILE_NAME)).expect("read");
         assert_eq!(
             text.trim(),
-            r#"{"protocol":1,"id":"a","status":"building","keeper_pid":7,"init_pid":null,"started_at_ns":null,"exit_code":null,"signal":null,"oom_killed":false,"error":null}"#
+            r#"{"protocol":1,"id":"a","status":"building","keeper_pid":7,"keeper_start_ticks":null,"init_pid":null,"started_at_ns":null,"exit_code":null,"signal":null,"oom_killed":false,"error":null}"#
         );
     }
 }

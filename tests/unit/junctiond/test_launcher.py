@@ -1,7 +1,7 @@
 """Goal: the fake launcher and the real one keep the same promises.
 
-Method: one suite over both. The real one starts real processes; the keeper is a stand-in of a few lines that keeps to
-the state file of docs/protocols.md, because what a keeper does is tested in its own crate and end to end.
+Method: one suite over both. The real one starts real processes; launcher process and keepers are stand-ins of a few
+lines that keep to docs/protocols.md, because what the real ones do is tested in their own crate and end to end.
 """
 
 import asyncio
@@ -26,30 +26,72 @@ from junctiond.sandbox.plan import Watchdog, make_plan
 from junctiond.sandbox.spec import SandboxSpec, build
 from junctiond.settings import Settings, load
 
-KEEPER = """#!{python} -I
-import json, os, signal, sys, time
-spec = json.load(open(sys.argv[3]))
-def state(status, **more):
-    path = os.path.join(spec["run_dir"], "state.json")
-    full = dict(protocol=1, id=spec["id"], status=status, keeper_pid=os.getpid(), init_pid=None,
-                started_at_ns=None, exit_code=None, signal=None, oom_killed=False, error=None)
-    json.dump(full | more, open(path + ".new", "w"))
-    os.rename(path + ".new", path)
-def term(number, frame):
-    if "deaf" in spec["process"]["env"]:
-        return
-    state("exited", signal=15)
-    sys.exit(0)
-signal.signal(signal.SIGTERM, term)
-if "fail" in spec["process"]["env"]:
-    state("failed", error="/handler: no such file")
-    sys.exit(1)
-state("running", init_pid=os.getpid())
-if "end" in spec["process"]["env"]:
-    state("exited", exit_code=3)
-    sys.exit(0)
+LAUNCHER = """#!{python} -I
+import json, os, select, signal, struct, subprocess, sys, time
+daemon = 0
+def tell(sandbox, state, clean):
+    body = json.dumps(dict(event="ended", sandbox=sandbox, state=state, clean=clean)).encode()
+    os.write(daemon, struct.pack("<I", len(body)) + body)
+def folder(spec):
+    return spec["run_dir"]
+def ticks():
+    return int(open("/proc/self/stat").read().rpartition(")")[2].split()[19])
+def keep(spec):
+    os.setsid()
+    def state(status, **more):
+        path = os.path.join(spec["run_dir"], "state.json")
+        full = dict(protocol=1, id=spec["id"], status=status, keeper_pid=os.getpid(),
+                    keeper_start_ticks=ticks(), init_pid=None, started_at_ns=None,
+                    exit_code=None, signal=None, oom_killed=False, error=None)
+        json.dump(full | more, open(path + ".new", "w"))
+        os.rename(path + ".new", path)
+    def term(number, frame):
+        if "deaf" in spec["process"]["env"]:
+            return
+        state("exited", signal=15)
+        os._exit(0)
+    signal.signal(signal.SIGTERM, term)
+    os.makedirs(spec["run_dir"])
+    if "fail" in spec["process"]["env"]:
+        state("failed", error="/handler: no such file")
+        os._exit(1)
+    state("running", init_pid=os.getpid())
+    if "end" in spec["process"]["env"]:
+        state("exited", exit_code=3)
+        os._exit(0)
+    os.close(daemon)
+    while True:
+        time.sleep(60)
+keepers, specs, buffer = dict(), dict(), b""
 while True:
-    time.sleep(60)
+    ready, _, _ = select.select([daemon], [], [], 0.01)
+    if ready:
+        data = os.read(daemon, 65536)
+        if not data:
+            sys.exit(0)
+        buffer += data
+    while len(buffer) >= 4 and len(buffer) >= 4 + struct.unpack("<I", buffer[:4])[0]:
+        end = 4 + struct.unpack("<I", buffer[:4])[0]
+        request, buffer = json.loads(buffer[4:end]), buffer[end:]
+        if request["op"] == "launch":
+            spec = request["spec"]
+            pid = os.fork()
+            if pid == 0:
+                keep(spec)
+            keepers[spec["id"]], specs[spec["id"]] = pid, spec
+        elif request["sandbox"] in keepers:
+            number = dict(stop=15, kill=9)[request["op"]]
+            os.kill(keepers[request["sandbox"]], number)
+    for sandbox, pid in list(keepers.items()):
+        if os.waitpid(pid, os.WNOHANG)[0]:
+            del keepers[sandbox]
+            path = os.path.join(specs[sandbox]["run_dir"], "state.json")
+            state = json.load(open(path)) if os.path.exists(path) else None
+            clean = bool(state) and state["status"] in ("exited", "failed")
+            if clean:
+                os.unlink(path)
+                os.rmdir(specs[sandbox]["run_dir"])
+            tell(sandbox, state, clean)
 """
 
 
@@ -97,7 +139,7 @@ async def subject(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
         yield Subject(FakeLauncher(world), lambda: FakeLauncher(world), settings, False)
         return
     binary = tmp_path / "jsandbox"
-    binary.write_text(KEEPER.format(python=sys.executable))
+    binary.write_text(LAUNCHER.format(python=sys.executable))
     binary.chmod(0o755)
 
     def make() -> ProcessLauncher:
@@ -170,26 +212,54 @@ async def test_a_later_launcher_takes_over_what_runs_and_clears_what_does_not(su
     assert await subject.again().adopt() == set()
 
 
-async def test_a_keeper_without_a_note_is_adopted_and_a_reused_pid_is_not(tmp_path: Path):
+async def test_sandboxes_outlive_the_launcher_process(subject: Subject):
+    if not isinstance(subject.launcher, ProcessLauncher):
+        pytest.skip("a fake has no process")
+    for name in ("f.1", "f.2"):
+        await subject.launcher.launch(subject.spec(name))
+        await subject.running(name)
+    waiting = [asyncio.create_task(subject.launcher.wait(name)) for name in ("f.1", "f.2")]
+    service = subject.launcher._service
+    assert service is not None
+    os.kill(service.pid, signal.SIGKILL)
+    await asyncio.sleep(0.1)
+    assert not any(task.done() for task in waiting)
+    subject.launcher.stop("f.1")
+    assert "SIGTERM" in (await waiting[0]).message
+    await subject.launcher.forget("f.1")
+    assert subject.launcher.state("f.1") is None
+    await subject.launcher.launch(subject.spec("f.3"))
+    await subject.running("f.3")
+    subject.launcher.kill("f.2")
+    assert "killed together" in (await waiting[1]).message
+
+
+async def test_an_older_keeper_is_adopted_and_a_reused_pid_is_not(tmp_path: Path):
     settings = load(state_dir=tmp_path / "state", run_dir=tmp_path / "run")
     folder = settings.sandboxes_dir / "f.1"
     folder.mkdir(parents=True)
-    (folder / "state.json").write_text(
-        f'{{"id":"f.1","status":"running","keeper_pid":{os.getpid()}}}'
-    )
+
+    def write(pid: int, ticks: str) -> None:
+        text = f'{{"id":"f.1","status":"running","keeper_pid":{pid},"keeper_start_ticks":{ticks}}}'
+        folder.mkdir(exist_ok=True)
+        (folder / "state.json").write_text(text)
+
     launcher = ProcessLauncher(tmp_path / "jsandbox", settings.sandboxes_dir, "jd-test-launcher")
+    write(os.getpid(), "null")
     assert await launcher.adopt() == set()
     assert not folder.exists()
-    folder.mkdir()
     sleeper = subprocess.Popen(
-        ["sleep", "60", str(folder / "spec.json")], stderr=subprocess.DEVNULL
+        [sys.executable, "-c", "import time; time.sleep(60)", str(folder / "spec.json")]
     )
     try:
-        (folder / "keeper.json").write_text(f'{{"pid":{sleeper.pid},"start_ticks":1}}')
+        write(sleeper.pid, "1")
         assert await launcher.adopt() == set()
+        write(sleeper.pid, "null")
+        assert await launcher.adopt() == {"f.1"}
     finally:
         sleeper.kill()
         sleeper.wait()
+        launcher.close()
 
 
 async def test_no_binary_leaves_nothing(tmp_path: Path):
@@ -204,19 +274,17 @@ async def test_no_binary_leaves_nothing(tmp_path: Path):
     assert list((tmp_path / "run").iterdir()) == []
 
 
-async def test_a_specification_is_for_root_alone(tmp_path: Path):
+async def test_a_launcher_that_ends_at_once_is_told(tmp_path: Path):
     binary = tmp_path / "jsandbox"
     binary.write_text("#!/bin/sh\nexit 1\n")
     binary.chmod(0o755)
     settings = load(state_dir=tmp_path / "state", run_dir=tmp_path / "run")
     launcher = ProcessLauncher(binary, settings.sandboxes_dir, "jd-test-launcher")
-    await launcher.launch(
-        Subject(launcher, lambda: launcher, settings, True).spec("f.1", "A=secret")
-    )
-    end = await launcher.wait("f.1")
+    await launcher.launch(Subject(launcher, lambda: launcher, settings, True).spec("f.1"))
+    async with asyncio.timeout(10):
+        end = await launcher.wait("f.1")
     assert end.failed
-    spec = settings.sandboxes_dir / "f.1" / "spec.json"
-    assert spec.stat().st_mode & 0o777 == 0o600
+    launcher.close()
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,11 @@ pub mod rule;
 #[cfg(test)]
 mod tests;
 
+use std::sync::OnceLock;
+
 /// The program that every payload gets, ready to install.
 #[must_use]
-pub fn program() -> Vec<assembler::Instruction> {
-    assembler::assemble(&policy::tree())
+pub fn program() -> &'static [assembler::Instruction] {
+    static PROGRAM: OnceLock<Vec<assembler::Instruction>> = OnceLock::new();
+    PROGRAM.get_or_init(|| assembler::assemble(&policy::tree()))
 }

@@ -34,7 +34,7 @@ fn first(arguments: &[u64]) -> [u64; 6] {
 
 #[track_caller]
 fn expect(number: libc::c_long, arguments: &[u64], action: Action) {
-    let found = run(&program(), &call(number, first(arguments)));
+    let found = run(program(), &call(number, first(arguments)));
     assert_eq!(
         found,
         Some(action.encode()),
@@ -90,13 +90,13 @@ fn entries_of_other_tables_are_closed() {
             arch: I386,
             arguments: [0; 6],
         };
-        assert_eq!(run(&program, &other), Some(errno(libc::ENOSYS).encode()));
+        assert_eq!(run(program, &other), Some(errno(libc::ENOSYS).encode()));
         let x32 = Call {
             number: number | X32_BIT,
             arch: NATIVE_ARCH,
             arguments: [0; 6],
         };
-        assert_eq!(run(&program, &x32), Some(errno(libc::ENOSYS).encode()));
+        assert_eq!(run(program, &x32), Some(errno(libc::ENOSYS).encode()));
     }
 }
 

@@ -38,9 +38,9 @@ pub fn bring_loopback_up() -> io::Result<()> {
     checked(libc::c_long::from(result)).map(|_| ())
 }
 
-/// `RTM_NEWADDR` with one IPv4 address.
+/// `RTM_NEWADDR` or `RTM_DELADDR` with one IPv4 address.
 #[repr(C)]
-struct NewAddress {
+struct AddressMessage {
     length: u32,
     kind: u16,
     flags: u16,
@@ -62,11 +62,24 @@ struct NewAddress {
 /// # Errors
 /// What the kernel answers on the netlink socket.
 pub fn add_loopback_address(address: Ipv4Addr) -> io::Result<()> {
-    const REQUEST_ACK_CREATE: u16 = 0x1 | 0x4 | 0x400;
-    let message = NewAddress {
-        length: u32::try_from(mem::size_of::<NewAddress>()).map_err(io::Error::other)?,
-        kind: libc::RTM_NEWADDR,
-        flags: REQUEST_ACK_CREATE,
+    const CREATE: u16 = 0x400;
+    change(libc::RTM_NEWADDR, CREATE, address)
+}
+
+/// Takes an address that [`add_loopback_address`] gave away again.
+///
+/// # Errors
+/// What the kernel answers on the netlink socket.
+pub fn remove_loopback_address(address: Ipv4Addr) -> io::Result<()> {
+    change(libc::RTM_DELADDR, 0, address)
+}
+
+fn change(kind: u16, flags: u16, address: Ipv4Addr) -> io::Result<()> {
+    const REQUEST_ACK: u16 = 0x1 | 0x4;
+    let message = AddressMessage {
+        length: u32::try_from(mem::size_of::<AddressMessage>()).map_err(io::Error::other)?,
+        kind,
+        flags: REQUEST_ACK | flags,
         sequence: 1,
         port: 0,
         family: 2, // AF_INET

@@ -8,6 +8,7 @@ pub mod interface;
 pub mod namespace;
 pub mod signals;
 pub mod socket_option;
+pub mod title;
 
 use std::io;
 

@@ -1,6 +1,7 @@
 //! `unshare(2)` of namespaces that hold no memory or descriptors, and `close_range(2)`.
 
 use std::io;
+use std::os::fd::{FromRawFd, IntoRawFd, OwnedFd};
 
 use super::checked;
 
@@ -24,6 +25,27 @@ pub fn close_range(first: u32, last: u32, wanted: bool) {
         // closes a number twice.
         unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
     }
+}
+
+/// Moves `descriptors` to the numbers from 3 on, in their order, and closes every other one above standard error.
+///
+/// Only for a process that was just forked and ends by `_exit`: whatever else holds a descriptor holds it no more.
+/// The numbers from 3 on must not be among `descriptors`.
+///
+/// # Errors
+/// Those of `dup3(2)`.
+pub fn keep_only(descriptors: Vec<OwnedFd>) -> io::Result<Vec<OwnedFd>> {
+    let mut kept = Vec::with_capacity(descriptors.len());
+    for (number, descriptor) in (3..).zip(descriptors) {
+        // SAFETY: the caller promises that nobody uses the number that is replaced.
+        let result = unsafe { libc::dup3(descriptor.into_raw_fd(), number, libc::O_CLOEXEC) };
+        checked(libc::c_long::from(result))?;
+        // SAFETY: it was just made, and nothing else knows it.
+        kept.push(unsafe { OwnedFd::from_raw_fd(number) });
+    }
+    let first = 3 + u32::try_from(kept.len()).map_err(io::Error::other)?;
+    close_range(first, u32::MAX, true);
+    Ok(kept)
 }
 
 /// Marks every descriptor from `first` on as close-on-exec.

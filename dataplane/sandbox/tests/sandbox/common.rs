@@ -135,13 +135,18 @@ impl Host {
         self.with("/cgroup_parent", group)
     }
 
-    /// Starts the keeper; `words` go to the guest.
-    pub fn start(&mut self, words: &[&str]) -> Keeper {
+    /// The specification; `words` go to the guest.
+    pub fn specification(&mut self, words: &[&str]) -> Value {
         if self.spec["process"]["argv"] == json!([]) {
             self.spec["process"]["argv"] = json!([&["guest"], words].concat());
         }
+        self.spec.clone()
+    }
+
+    /// Starts the keeper; `words` go to the guest.
+    pub fn start(&mut self, words: &[&str]) -> Keeper {
         let file = self.path("spec.json");
-        fs::write(&file, self.spec.to_string()).expect("specification");
+        fs::write(&file, self.specification(words).to_string()).expect("specification");
         let mut command = Command::new(env!("CARGO_BIN_EXE_jsandbox"));
         let child = command
             .args(["run", "--spec"])

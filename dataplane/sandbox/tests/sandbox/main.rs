@@ -4,4 +4,5 @@
 mod attaching;
 mod common;
 mod lifecycle;
+mod serving;
 mod wall;
