@@ -35,8 +35,9 @@ from loadtests.series import OURS, Series
 
 PARTS = ("warm", "cold", "memory")
 RESULTS = record.LATEST.parent
-COUNTED = 20
-"""Invocations over which the look-ups of containerd are counted."""
+COUNTS = 3
+COUNTED = 10
+"""Invocations over which the look-ups of containerd are counted, each time."""
 FAILURES = (
     baselines.TargetFailed,
     generators.GeneratorFailed,
@@ -141,15 +142,21 @@ def measure(current: Run, parts: list[str]) -> record.Provenance:
 
 
 def count_lookups(systems: Sides) -> dict[str, float]:
-    """Look-ups that containerd answers for one invocation through each of the incumbent's doors, by its own counters."""
+    """Look-ups that containerd answers for one invocation through each of the incumbent's doors, by its own counters.
+
+    The least of some counts: every five seconds each gateway lists all functions for its metrics, which may fall into one.
+    """
     found = {}
     for mode in (CACHED, STOCK):
         gateway = systems.stack.doors[mode].gateway
         gateway.invoke(PACKAGED, b"x" * BODY_BYTES)  # a cached address is looked up once
-        before = systems.stack.lookups()
-        for _ in range(COUNTED):
-            gateway.invoke(PACKAGED, b"x" * BODY_BYTES)
-        found[mode] = (systems.stack.lookups() - before) / COUNTED
+        counts = []
+        for _ in range(COUNTS):
+            before = systems.stack.lookups()
+            for _ in range(COUNTED):
+                gateway.invoke(PACKAGED, b"x" * BODY_BYTES)
+            counts.append((systems.stack.lookups() - before) / COUNTED)
+        found[mode] = min(counts)
     return found
 
 

@@ -65,8 +65,8 @@ class Containerd:
 
 
 @contextmanager
-def containerd(folder: Path) -> Iterator[Containerd]:
-    """Runs containerd until the block ends; then no shim, mount, cgroup or file of it is left.
+def containerd(folder: Path, name: str) -> Iterator[Containerd]:
+    """Runs containerd, with functions in the namespace `name`, until the block ends; then no shim, mount, cgroup or file of it is left.
 
     Raises:
         TargetFailed: a program is missing, or it does not come up.
@@ -87,7 +87,7 @@ def containerd(folder: Path) -> Iterator[Containerd]:
             # Outside the terminal's group: on Ctrl-C its containers are stopped first, by us.
             start_new_session=True,
         )
-        found = Containerd(folder, f"jinc{os.getpid()}", metrics, process.pid)
+        found = Containerd(folder, name, metrics, process.pid)
         try:
             _wait(found, process)
             yield found

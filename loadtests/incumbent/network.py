@@ -69,11 +69,10 @@ class Network:
 
 
 @contextmanager
-def network(folder: Path) -> Iterator[Network]:
-    """Describes a network that nobody else has; its bridge appears with its first user and is removed at the end."""
+def network(folder: Path, name: str) -> Iterator[Network]:
+    """Describes a network with addresses that nobody else has; its bridge appears with its first user and is removed at the end."""
     if not (PLUGINS / "bridge").exists():
         raise TargetFailed(f"no CNI plugins in {PLUGINS}: make bench-faasd installs them")
-    name = f"jinc{os.getpid()}"
     folder.mkdir(parents=True)
     found = Network(name, _free_subnet(), folder / "network.conflist", folder / "leases" / name)
     found.config.write_text(configuration(name, found.subnet, folder / "leases"))

@@ -121,11 +121,12 @@ def openfaas(folder: Path) -> Iterator[OpenFaas]:
         if not program.exists():
             raise TargetFailed(f"{program.name} is not built: make bench-faasd builds it")
     folder.mkdir(parents=True)
+    name = f"jinc{secrets.token_hex(3)}"  # also a network device's, which may have 15 characters
     password = secrets.token_urlsafe(24)
     _write_secrets(folder / "secrets", password)
     with ExitStack() as stack:
-        runtime = stack.enter_context(containerd(folder / "containerd"))
-        bridge = stack.enter_context(network(folder / "network"))
+        runtime = stack.enter_context(containerd(folder / "containerd", name))
+        bridge = stack.enter_context(network(folder / "network", name))
         doors: dict[str, Door] = {}
         found = OpenFaas(runtime, doors)
         for mode in MODES:
