@@ -1,0 +1,155 @@
+//! Bytes through the shim: the same program with and without rings says the same.
+#[allow(dead_code, missing_docs)]
+mod support;
+
+use support::guest::{Guest, Mode, MODES};
+use support::library;
+use support::peer::Peer;
+use support::player::Player;
+
+const BULK: usize = 10 << 20;
+
+/// The byte at an offset of the endless stream that the programs compute too.
+fn stream(from: usize, len: usize) -> Vec<u8> {
+    (from..from + len)
+        .map(|at| ((at as u64).wrapping_mul(2_654_435_761) >> 13) as u8)
+        .collect()
+}
+
+/// Runs a scenario in every mode and with every libc; the transcripts must be the same.
+fn twins(program: &str, scenario: &str, script: impl Fn(&Peer, &mut Guest) -> String) -> String {
+    let mut first: Option<String> = None;
+    for compiler in ["cc", "musl-gcc"] {
+        let Some(path) = library::program(compiler, program) else {
+            continue;
+        };
+        for mode in MODES {
+            let player = Player::start(mode == Mode::Rings);
+            let mut guest = Guest::start(&path, &[scenario], mode, &player);
+            let peer = Peer::new(player.connect(guest.port));
+            peer.warm_up();
+            assert_eq!(
+                player.upgrades(),
+                u32::from(mode == Mode::Rings),
+                "{compiler} {mode:?}"
+            );
+            let mut transcript = script(&peer, &mut guest);
+            transcript.push_str(&guest.finish());
+            assert!(
+                !transcript.contains("FAILED"),
+                "{scenario} {compiler} {mode:?}:\n{transcript}"
+            );
+            match &first {
+                None => first = Some(transcript),
+                Some(first) => assert_eq!(&transcript, first, "{scenario} {compiler} {mode:?}"),
+            }
+        }
+    }
+    first.expect("cc is installed")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned() + "\n"
+}
+
+#[test]
+fn every_call_answers_as_on_a_socket() {
+    let transcript = twins("transfer", "every_call", |peer, _| {
+        let mut said = String::new();
+        peer.send(b"abcdefg");
+        said += &text(&peer.take(1));
+        peer.send(b"hijklmn");
+        said += &text(&peer.take(7));
+        peer.send(b"one");
+        said += &text(&peer.take(5));
+        peer.send(b"two");
+        said += &text(&peer.take(2));
+        peer.send(b"six");
+        said += &text(&peer.take(7));
+        peer.send(b"ab");
+        let (rest, end) = peer.rest();
+        said + &text(&rest) + &end
+    });
+    assert!(transcript.contains("closed: -1 EBADF"), "{transcript}");
+    assert!(transcript.contains("line 4999 of a file"), "{transcript}");
+}
+
+#[test]
+fn flags_are_obeyed() {
+    twins("transfer", "flags", |peer, _| {
+        peer.take(1);
+        peer.send(b"0123456789");
+        peer.take(1);
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        peer.send(b"abc");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        peer.send(b"defghij");
+        peer.take(1);
+        peer.send(b"next");
+        peer.take(1);
+        peer.send(b"lowest");
+        text(&peer.rest().0)
+    });
+}
+
+#[test]
+fn ten_megabytes_go_both_ways() {
+    twins("transfer", "bulk", |peer, _| {
+        for at in (0..BULK).step_by(1 << 16) {
+            peer.send(&stream(at, (1 << 16).min(BULK - at)));
+        }
+        assert!(peer.take(BULK) == stream(0, BULK), "the stream is garbled");
+        peer.send(b"done");
+        peer.rest().1
+    });
+}
+
+#[test]
+fn two_threads_share_a_connection() {
+    twins("transfer", "duplex", |peer, _| {
+        peer.line().pause(true);
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        peer.line().pause(false);
+        peer.send(&stream(0, BULK));
+        assert!(peer.take(BULK) == stream(0, BULK), "the stream is garbled");
+        peer.rest().1
+    });
+}
+
+#[test]
+fn ends_come_after_the_data() {
+    twins("transfer", "half_close", |peer, _| {
+        peer.send(b"last");
+        peer.line().end_sending();
+        let (rest, end) = peer.rest();
+        text(&rest) + &end
+    });
+}
+
+#[test]
+fn a_closed_host_breaks_the_pipe() {
+    twins("transfer", "broken", |peer, _| {
+        peer.send(b"last");
+        peer.wait_until_sent();
+        peer.line().close();
+        String::new()
+    });
+}
+
+#[test]
+fn a_dead_host_wakes_who_waits() {
+    twins("transfer", "death", |peer, _| {
+        peer.take(7);
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        peer.line().die();
+        String::new()
+    });
+}
+
+#[test]
+fn a_shut_reader_still_writes() {
+    twins("transfer", "shut_reading", |peer, _| {
+        peer.send(b"four");
+        text(&peer.rest().0)
+    });
+}
