@@ -45,6 +45,13 @@ class SandboxCounters(msgspec.Struct, frozen=True):
     wakes_to_guest: int = 0
     wakes_to_host: int = 0
     """Times one side had to wake the other from its sleep behind a ring."""
+    wakes_avoided: int = 0
+    """Times the guest was told something while it was awake."""
+    ring_upgrades: int = 0
+    ring_leaves: int = 0
+    """Connections that changed over to rings, and that went back to their descriptor."""
+    ring_violations: int = 0
+    """Connections cut because the guest broke the protocol of the rings."""
     spin_ns: int = 0
     """How long the guest may poll before it parks, now."""
 

@@ -15,8 +15,10 @@ use crate::poll::{Poll, Token};
 use crate::slab::{Key, Slab};
 use crate::worker::Worker;
 
-/// Rounds in a row that a bell may bring nothing; an honest guest needs one now and then.
+/// Rounds that a bell may bring nothing. One with news makes up for [`FRUITFUL`] of them: an honest guest has
+/// hardly more of the one kind than of the other.
 const FRUITLESS_MAX: u32 = 256;
+const FRUITFUL: u32 = 4;
 
 /// How long a bell is not listened to after that.
 const MUTE_NS: u64 = 10_000_000;
@@ -215,7 +217,7 @@ impl Worker {
                 post.fruitless = if self.io.moved == before {
                     post.fruitless + 1
                 } else {
-                    0
+                    post.fruitless.saturating_sub(FRUITFUL)
                 };
                 if post.fruitless > FRUITLESS_MAX {
                     self.bells.mute(key, self.io.now_ns, &self.io.poll);
