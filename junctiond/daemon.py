@@ -50,6 +50,8 @@ from junctiond.sandbox.launcher import ProcessLauncher
 from junctiond.sandbox.spec import GATEWAY_NAMES
 from junctiond.secrets import SecretFiles
 from junctiond.settings import Settings, SettingsError
+from junctiond.snapshots.maker import SnapshotMaker
+from junctiond.snapshots.shelf import Shelf
 from junctiond.store import Store, StoreError
 from junctiond.supervisor import Supervisor, child_environment, provider_command
 
@@ -194,7 +196,14 @@ class Daemon:
         secret_files = SecretFiles(settings.function_secrets_dir)
         logs = FunctionLogs(settings.logs_dir)
         steward = self._steward(dataplane)
-        workshop = Workshop(settings, store, launcher, images, secret_files, logs, seats=steward)
+        shelf = Shelf(settings.snapshots_dir, settings.restorer())
+        workshop = Workshop(
+            *(settings, store, launcher, images, secret_files, logs), seats=steward, shelf=shelf
+        )
+        maker = SnapshotMaker(settings, workshop, launcher, dataplane, shelf)
+        workshop.snapshots = maker
+        deployments = [row.deployment for row in store.functions()]
+        shelf.retain((one.namespace, one.name) for one in deployments)
         registry = FunctionRegistry(settings, store, workshop, dataplane, group)
         host = Host(settings, store, registry, workshop, dataplane, secret_files, steward)
 
@@ -207,6 +216,7 @@ class Daemon:
         tasks.append(group.create_task(self._collect(images, store, registry)))
         tasks.append(group.create_task(self._follow_host(dataplane)))
         tasks.append(group.create_task(steward.run()))
+        tasks.append(group.create_task(maker.run()))
         server = await serve(host, settings.host_socket)
         if settings.run_provider:
             tasks.append(group.create_task(self._provider().run()))

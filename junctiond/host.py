@@ -140,6 +140,7 @@ class Host:
             controller = self._require(name, namespace)
             function = view(controller)
             self._store.delete_function(namespace, name)
+            self._workshop.shelf.drop((namespace, name))
             self._registry.retire(controller)
             self._registry.deleted(function)
             await controller.withdrawn()
@@ -270,12 +271,14 @@ class Host:
         """See `HostApi`."""
         names.check_secret(name)
         self._require_namespace(namespace)
+        self._workshop.shelf.drop_namespace(namespace)
         return self._secrets.put(namespace, name, value)
 
     async def delete_secret(self, name: str, namespace: str) -> None:
         """See `HostApi`."""
         names.check_secret(name)
         self._require_namespace(namespace)
+        self._workshop.shelf.drop_namespace(namespace)
         self._secrets.delete(namespace, name)
 
     # Sandboxes.

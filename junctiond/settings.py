@@ -19,6 +19,7 @@ CONFIG_VARIABLE = "JUNCTIOND_CONFIG"
 """Path of the TOML file where no argument names one."""
 SYSTEM_BIN_DIR = Path("/usr/lib/junctiond")
 SHIM = "libjshim.so"
+RESTORER = "jrestore"
 _CHECKOUT = Path(__file__).resolve().parents[1]
 
 
@@ -70,6 +71,10 @@ class Settings:
     cpu_default: str = ""
     pids_max: int = 1024
     nofile_max: int = 65_536
+    snapshots: bool = True
+    """Whether replicas may be brought back from snapshots; a function opts out by com.junctiond.snapshot: "false"."""
+    snapshot_mib_max: int = 256
+    """Most memory of a program that is captured; what holds more starts in the ordinary way."""
     writable_mib: int = 512
     """Size of a sandbox's writable root layer."""
     tmp_mib: int = 64
@@ -113,6 +118,11 @@ class Settings:
         return self.state_dir / "function-secrets"
 
     @property
+    def snapshots_dir(self) -> Path:
+        """Snapshots of functions; readable by root alone, for they hold what the functions had read."""
+        return self.state_dir / "snapshots"
+
+    @property
     def logs_dir(self) -> Path:
         """Logs of functions and of jnetd."""
         return self.state_dir / "logs"
@@ -148,6 +158,15 @@ class Settings:
             return None
         try:
             return self.binary(SHIM)
+        except SettingsError:
+            return None
+
+    def restorer(self) -> Path | None:
+        """The program that brings snapshots back; None: snapshots are off here, or it was not built."""
+        if not self.snapshots:
+            return None
+        try:
+            return self.binary(RESTORER)
         except SettingsError:
             return None
 

@@ -21,6 +21,8 @@ from junctiond.sandbox.base import Exit, KeeperState, Launcher, LaunchError
 from junctiond.sandbox.plan import JINIT_TARGET
 from junctiond.secrets import SecretFiles
 from junctiond.settings import Settings, SettingsError
+from junctiond.snapshots.base import SnapshotMaker
+from junctiond.snapshots.shelf import Shelf
 from junctiond.store import Lease, Store
 from junctiond.usage import UsageMeter
 
@@ -41,6 +43,7 @@ class Workshop:
         logs: FunctionLogs,
         token: Callable[[], str] = lambda: randomness.token_hex(4),
         seats: Seats | None = None,
+        shelf: Shelf | None = None,
     ) -> None:
         self._settings = settings
         self._store = store
@@ -49,6 +52,10 @@ class Workshop:
         self._secrets = secret_files
         self._token = token
         self._seats = seats
+        self.shelf = shelf or Shelf(settings.snapshots_dir, None)
+        self.snapshots: SnapshotMaker | None = None
+        """Hears of every new replica, where there is one."""
+        self._launched: dict[str, tuple[Generation, specs.SandboxSpec]] = {}
         self.logs = logs
         self.meter = UsageMeter(settings.cgroup_parent)
         network = ipaddress.IPv4Network(settings.network)
@@ -91,11 +98,23 @@ class Workshop:
     async def launch(self, lease: Lease, generation: Generation) -> Exit:
         """Starts the sandbox of a lease and waits until it is gone."""
         try:
-            image = await self._present(generation.image)
-            await self._launcher.launch(self._specification(lease, generation, image))
+            spec = await self.specification(lease, generation)
+            self._launched[lease.sandbox] = (generation, spec)
+            owner = (lease.namespace, lease.name)
+            choice = generation.plan.snapshot
+            await self._launcher.launch(self.shelf.apply(spec, owner, choice))
         except (LaunchError, HostError, SettingsError) as error:
             return Exit(str(error), failed=True)
         return await self.wait(lease.sandbox)
+
+    async def specification(self, lease: Lease, generation: Generation) -> specs.SandboxSpec:
+        """What the keeper of a lease is told.
+
+        Raises:
+            HostError, SettingsError: the image or a binary cannot be had.
+        """
+        image = await self._present(generation.image)
+        return self._specification(lease, generation, image)
 
     async def wait(self, sandbox: str) -> Exit:
         """Waits until a sandbox is gone."""
@@ -107,7 +126,10 @@ class Workshop:
         if lease is not None and not lease.ready_at_ns:
             ready_at_ns = time.time_ns()
             self._store.set_ready(sandbox, ready_at_ns)
-            self._leases[sandbox] = replace(lease, ready_at_ns=ready_at_ns)
+            lease = self._leases[sandbox] = replace(lease, ready_at_ns=ready_at_ns)
+            launched = self._launched.pop(sandbox, None)
+            if launched is not None and self.snapshots is not None:
+                self.snapshots.consider(lease, *launched, self._launcher.state(sandbox))
 
     def stop(self, sandbox: str) -> None:
         """SIGTERM, then SIGKILL after its grace."""
@@ -125,6 +147,7 @@ class Workshop:
     async def forget(self, sandbox: str) -> None:
         """Cleans up after a sandbox that is gone and gives its lease back, in this order."""
         await self._launcher.forget(sandbox)
+        self._launched.pop(sandbox, None)
         self._store.drop_lease(sandbox)
         lease = self._leases.pop(sandbox, None)
         if lease is not None:

@@ -18,6 +18,17 @@ class Status(StrEnum):
     FAILED = "failed"
 
 
+class SnapshotOutcome(msgspec.Struct, frozen=True):
+    """What became of snapshots in a sandbox whose specification asked for one."""
+
+    restored: bool = False
+    fallback: str | None = None
+    """Why the program was started in the ordinary way although there was one."""
+    taken_bytes: int | None = None
+    refused: str | None = None
+    """Why none was taken."""
+
+
 class KeeperState(msgspec.Struct, frozen=True):
     """The state file of a keeper. Times are Unix nanoseconds."""
 
@@ -32,6 +43,7 @@ class KeeperState(msgspec.Struct, frozen=True):
     signal: int | None = None
     oom_killed: bool = False
     error: str | None = None
+    snapshot: SnapshotOutcome | None = None
 
 
 @dataclass(frozen=True, slots=True)

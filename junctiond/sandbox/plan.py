@@ -29,6 +29,7 @@ PORT_DEFAULT = 8080
 PORT_ANNOTATION = "com.junctiond.port"
 READY_PATH_ANNOTATION = "com.openfaas.ready.http.path"
 RINGS_ANNOTATION = "com.junctiond.rings"
+SNAPSHOT_ANNOTATION = "com.junctiond.snapshot"
 JINIT_TARGET = "/.junction/jinit"
 SHIM_TARGET = "/.junction/libjshim.so"
 PRELOAD = "LD_PRELOAD"
@@ -62,6 +63,16 @@ class Mode(Enum):
     CLASSIC = "classic"
 
 
+class SnapshotChoice(Enum):
+    """Whether new replicas may be brought back from a snapshot of a waiting one (docs/decisions/0007-python-start.md)."""
+
+    AUTO = "auto"
+    """Where the start is slow, and the same every time as far as can be seen."""
+    ALWAYS = "true"
+    """Wherever it can be done."""
+    NEVER = "false"
+
+
 _FORKING = {"streaming": Mode.STREAMING, "serializing": Mode.SERIALIZING, "classic": Mode.CLASSIC}
 
 
@@ -85,6 +96,7 @@ class LaunchPlan:
     """What the deployment says of cores."""
     rings: bool
     """Whether the shim may be preloaded. A static program ignores it, and so does our own init."""
+    snapshot: SnapshotChoice = SnapshotChoice.NEVER
 
 
 def has_watchdog(config: ImageConfig) -> bool:
@@ -141,6 +153,7 @@ def make_plan(
         read_only_root=deployment.read_only_root,
         wish=_wish(deployment, limits.cpu_millicores(cpu)),
         rings=_wants_rings(deployment) and mode not in _FORKING.values(),
+        snapshot=_snapshot_choice(deployment),
     )
 
 
@@ -264,6 +277,17 @@ def _wants_rings(deployment: Deployment) -> bool:
             f'annotation {RINGS_ANNOTATION} {text[:20]!r} must be "true" or "false"',
         )
     return text == "true"
+
+
+def _snapshot_choice(deployment: Deployment) -> SnapshotChoice:
+    text = deployment.annotations.get(SNAPSHOT_ANNOTATION, SnapshotChoice.AUTO.value)
+    try:
+        return SnapshotChoice(text)
+    except ValueError:
+        raise HostError(
+            Reason.DEPLOYMENT_INVALID,
+            f'annotation {SNAPSHOT_ANNOTATION} {text[:20]!r} must be "auto", "true" or "false"',
+        ) from None
 
 
 def _port(text: str) -> int | None:

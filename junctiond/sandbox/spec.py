@@ -71,6 +71,22 @@ class Log(msgspec.Struct, frozen=True):
     bytes_max: int
 
 
+class SnapshotTake(msgspec.Struct, frozen=True, kw_only=True):
+    """A snapshot to be taken once the program waits; the sandbox ends with it."""
+
+    file: str
+    bytes_max: int
+    timeout_ms: int
+
+
+class SnapshotWish(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Start from a snapshot where it is there, or take one."""
+
+    restorer: str
+    restore: str | None = None
+    take: SnapshotTake | None = None
+
+
 class SandboxSpec(msgspec.Struct, frozen=True, kw_only=True):
     """What `jsandbox run --spec` reads."""
 
@@ -91,6 +107,7 @@ class SandboxSpec(msgspec.Struct, frozen=True, kw_only=True):
     grace_ms: int
     log: Log
     cgroup_parent: str
+    snapshot: SnapshotWish | msgspec.UnsetType = msgspec.UNSET
 
 
 def log_path(settings: Settings, namespace: str, name: str, sandbox: str) -> Path:
