@@ -12,6 +12,7 @@ mod datagram;
 mod dial;
 mod dials;
 mod egress;
+mod fuzz;
 mod host;
 mod inbox;
 mod journal;
@@ -37,6 +38,7 @@ mod sys;
 mod watch;
 mod worker;
 
+pub use fuzz::fuzz_one;
 pub use host::{Event, Host};
 pub use platform::{BadPlatform, Egress, Network, Platform};
 pub use stack::{KernelStack, Stack};

@@ -115,7 +115,7 @@ impl Shared {
 }
 
 /// One line of `/proc/net/unix`: the inode and the abstract name, whose zero bytes show as `@`.
-fn listed(line: &[u8]) -> Option<Listed> {
+pub(crate) fn listed(line: &[u8]) -> Option<Listed> {
     let text = std::str::from_utf8(line).ok()?;
     let mut columns = text.split_ascii_whitespace().skip(6);
     let inode = columns.next()?.parse().ok()?;

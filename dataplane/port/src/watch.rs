@@ -54,7 +54,7 @@ impl Watch {
 }
 
 /// Decides by a `/proc/TID/status` (proc_pid_status(5)).
-fn decide(status: &str) -> Option<Release> {
+pub(crate) fn decide(status: &str) -> Option<Release> {
     let field = |name: &str| {
         status
             .lines()

@@ -14,6 +14,12 @@ pub struct Bytes<const LEN: usize>(UnsafeCell<[u8; LEN]>);
 unsafe impl<const LEN: usize> Sync for Bytes<LEN> {}
 
 impl<const LEN: usize> Bytes<LEN> {
+    /// Zeroes outside of any slab: for tests.
+    #[must_use]
+    pub const fn zeroed() -> Self {
+        Self(UnsafeCell::new([0; LEN]))
+    }
+
     /// Copies `len` bytes from `source` to offset `at`.
     ///
     /// # Safety

@@ -5,8 +5,11 @@
 pub mod attach;
 pub mod control;
 pub mod dns;
+mod fuzz;
 pub mod names;
 pub mod sockaddr;
+
+pub use fuzz::fuzz_one;
 
 /// Lowest descriptor number at which the supervisor injects datagram sockets into a guest. The sandbox's
 /// filter sends `sendmsg` and its relatives on such numbers to the supervisor, because it cannot see `msg_name`.

@@ -101,7 +101,7 @@ fn address(ip: Ipv4Addr) -> Vec<u8> {
 }
 
 /// The answer to a request that names one interface.
-fn answer(command: u32, request: &[u8]) -> Result<Vec<u8>, Errno> {
+pub(crate) fn answer(command: u32, request: &[u8]) -> Result<Vec<u8>, Errno> {
     let (name, value) = request.split_at_checked(NAME_BYTES).ok_or(Errno::FAULT)?;
     if command == SIOCGIFNAME {
         let index = value

@@ -2,18 +2,18 @@
 //! the sandbox, run on its worker, and none of them blocks.
 
 mod accept;
-mod bind;
+pub(crate) mod bind;
 mod connect;
 mod datagram;
 mod hub;
-mod ioctl;
+pub(crate) mod ioctl;
 mod listen;
 mod messages;
 mod names;
 mod option_tables;
 mod options;
 mod outgoing;
-mod parts;
+pub(crate) mod parts;
 mod rings;
 mod set_options;
 mod shutdown;

@@ -21,6 +21,7 @@ mod bell;
 mod counts;
 mod end;
 mod error;
+mod fuzz;
 mod mapping;
 mod slab;
 
@@ -28,6 +29,7 @@ pub use bell::Bell;
 pub use counts::Counts;
 pub use end::{HostEnd, Told};
 pub use error::{RingError, SlabError};
+pub use fuzz::fuzz_one;
 pub use slab::Slab;
 
 pub use crate::side::{GuestState, Violation};
