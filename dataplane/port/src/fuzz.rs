@@ -41,6 +41,10 @@ fn number(bytes: &[u8], at: usize) -> u64 {
     u64::from_ne_bytes(word)
 }
 
+fn unsigned(int: i32) -> u32 {
+    u32::from_ne_bytes(int.to_ne_bytes())
+}
+
 fn arguments(input: &[u8]) {
     let mut call = Notification::default();
     for (index, argument) in call.args.iter_mut().enumerate() {
@@ -48,9 +52,9 @@ fn arguments(input: &[u8]) {
     }
     for index in 0..call.args.len() {
         let low = call.args[index] & u64::from(u32::MAX);
-        assert_eq!(u64::from(call.int(index).cast_unsigned()), low);
+        assert_eq!(u64::from(unsigned(call.int(index))), low);
     }
-    let bits = call.int(0).cast_unsigned();
+    let bits = unsigned(call.int(0));
     if let Some(mark) = Mark::decode(bits) {
         assert_eq!(Mark::decode(mark.encode()), Some(mark));
     }
