@@ -11,6 +11,7 @@ MAKEFLAGS += --no-print-directory
 PYTHON ?= python3.11
 REGISTRY ?= 127.0.0.1:5000
 TESTS ?= tests
+FUZZ_SECONDS ?= 60
 
 BIN := $(CURDIR)/.venv/bin
 STAMPS := .cache/stamps
@@ -22,7 +23,7 @@ export PYTHONDONTWRITEBYTECODE ?= 1
 
 say = @printf '\033[1m==> %s\033[0m\n' '$(1)'
 
-.PHONY: help setup build demo test check fmt images push lock bench bench-faasd bench-soak clean
+.PHONY: help setup build demo test check fmt images push lock fuzz bench bench-faasd bench-soak clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 10
@@ -100,6 +101,20 @@ lock: ## rewrite requirements.lock from pyproject.toml (needs uv on PATH)
 	@uv pip compile pyproject.toml --extra dev --generate-hashes --python-version 3.11 \
 	    --no-emit-index-url --no-header --quiet -o requirements.lock
 
+fuzz: $(STAMPS)/cargo-fuzz ## fuzz what reads foreign bytes, FUZZ_SECONDS for each target
+	@for target in http wire port ring; do
+	  printf '\033[1m==> %s\033[0m\n' "Fuzzing $$target"
+	  mkdir -p dataplane/fuzz/corpus/$$target
+	  (cd dataplane && RUSTC_BOOTSTRAP=1 cargo fuzz run --fuzz-dir fuzz $$target fuzz/corpus/$$target $$target/tests/corpus \
+	    -- -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1)
+	done
+
+$(STAMPS)/cargo-fuzz: | $(STAMPS)/debian
+	$(call say,cargo-fuzz)
+	@mkdir -p $(STAMPS)
+	$(CARGO) install --quiet --locked --root .cache --version 0.13.2 cargo-fuzz
+	touch $@
+
 bench: setup $(STAMPS)/images ## measure, write loadtests/results/latest.json, print the goals beside it
 	@$(BIN)/python -m loadtests.bench $(OPTIONS)
 
@@ -119,4 +134,4 @@ $(STAMPS)/incumbent: $(wildcard tools/setup/faasd/* loadtests/incumbent/stack/*)
 	touch $(CURDIR)/$@
 
 clean: ## remove everything that was built; Debian packages stay
-	@rm -rf .venv .cache build dataplane/target .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf .venv .cache build dataplane/target dataplane/fuzz/target .mypy_cache .ruff_cache .pytest_cache .hypothesis
