@@ -18,6 +18,7 @@ use crate::cgroup::{Hierarchy, OURSELVES};
 use crate::launch::GuestNetwork;
 use crate::launch_error::{LaunchError, Step};
 use crate::payload::{self, Payload};
+use crate::snapshot::Rebirth;
 use crate::spec::Spec;
 use crate::sys::clone::{exit_now, fork_into, Side};
 use crate::sys::{interface, signals};
@@ -46,6 +47,8 @@ pub struct Handover<'a> {
     pub stderr: OwnedFd,
     /// Control groups that the guest may see.
     pub cgroups: Vec<Hierarchy>,
+    /// What the program is to be brought back by, instead of being executed.
+    pub rebirth: Option<Rebirth>,
     /// Files by which process 1 joins its control groups of version 1.
     pub doors: Vec<File>,
 }
@@ -97,22 +100,43 @@ pub fn run(mut handover: Handover<'_>) -> ! {
         ending,
         stdout,
         stderr,
+        rebirth,
+        spec,
         ..
     } = handover;
+    if spec
+        .snapshot
+        .as_ref()
+        .is_some_and(|wish| wish.take.is_some())
+    {
+        // A program that comes back has another process id than when it was captured, as after a fork: random number
+        // generators look at it.
+        waste_a_process_id();
+    }
     match fork_into(0) {
         Ok(Side::Child) => {
             drop(ending);
-            payload::run(&payload, &reports, &stdout, &stderr)
+            payload::run(&payload, &reports, &stdout, &stderr, rebirth.as_ref())
         }
         Ok(Side::Parent { pid, pidfd }) => {
             // The keeper sees the program's exec as the end of this pair, and its output's end on those pipes.
-            drop((payload, pidfd, reports, stdout, stderr));
+            drop((payload, pidfd, reports, stdout, stderr, rebirth));
             reap(pid, &ending)
         }
         Err(error) => {
             let _ = report::failure(&reports, &format!("starting the program: {error}"));
             exit_now(1)
         }
+    }
+}
+
+fn waste_a_process_id() {
+    match fork_into(0) {
+        Ok(Side::Child) => exit_now(0),
+        Ok(Side::Parent { .. }) => {
+            let _ = wait(WaitOptions::empty());
+        }
+        Err(_) => {}
     }
 }
 
@@ -130,6 +154,9 @@ fn build(handover: &mut Handover<'_>) -> Result<Payload, LaunchError> {
     let built = rootfs::build(spec, handover.user_namespace.as_fd())?;
     for warning in &built.warnings {
         report::warning(&handover.reports, warning).step(|| "reporting")?;
+    }
+    if let Some(layer) = &built.layer {
+        report::layer(&handover.reports, layer).step(|| "reporting")?;
     }
     // The output pipes are the host's root's; /dev/stdout must be open to the program that owns its end.
     let reader = Uid::from_raw(spec.uid_base + built.account.uid);

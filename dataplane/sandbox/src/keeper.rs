@@ -27,6 +27,7 @@ use crate::log_rate::LogRate;
 use crate::log_record::{Framer, Stream};
 use crate::members;
 use crate::report::{self, Report};
+use crate::snapshot::{self, Part};
 use crate::spec::Spec;
 use crate::state::{State, Status};
 use crate::sys::signals;
@@ -36,6 +37,9 @@ pub const LOCK_NAME: &str = "keeper.lock";
 
 /// Most bytes read from one stream before the other events get their turn.
 const READ_BYTES: usize = 16 * 1024;
+
+/// Signals that ask the keeper to end its sandbox.
+const SIGNALS: [i32; 3] = [libc::SIGTERM, libc::SIGINT, libc::SIGHUP];
 
 /// How long jnetd may take to let go of a sandbox that has ended, so that its namespaces can be used again.
 const LET_GO_WAIT: Timespec = Timespec {
@@ -60,7 +64,7 @@ pub struct Support {
 /// Only when not even the state file can be written; everything else ends up in it.
 pub fn run(spec: Spec, support: Support) -> io::Result<bool> {
     // First of all: from here on a SIGTERM waits until there is something to stop in order.
-    let signals = signals::signal_descriptor(&[libc::SIGTERM, libc::SIGINT, libc::SIGHUP])?;
+    let signals = signals::signal_descriptor(&SIGNALS)?;
     fs::create_dir_all(&spec.run_dir)?;
     let lock = File::create(spec.run_dir.join(LOCK_NAME))?;
     flock(&lock, FlockOperation::NonBlockingLockExclusive)
@@ -77,8 +81,8 @@ pub fn run(spec: Spec, support: Support) -> io::Result<bool> {
         leash,
     } = support;
     let mut attachment = None;
-    match Keeper::start(spec, &state, signals, parent, berth) {
-        Ok(keeper) => (state, attachment) = keeper.keep(),
+    match start_and_keep(spec, &state, signals, parent, berth) {
+        Ok(kept) => (state, attachment) = kept,
         Err(error) => {
             state.status = Status::Failed;
             state.error = Some(error.to_string());
@@ -95,6 +99,39 @@ pub fn run(spec: Spec, support: Support) -> io::Result<bool> {
         attachment.part(&LET_GO_WAIT);
     }
     Ok(state.status == Status::Exited)
+}
+
+/// The life of a sandbox. One that cannot be brought back from its snapshot is started once more in the ordinary way.
+fn start_and_keep(
+    spec: Spec,
+    state: &State,
+    signals: OwnedFd,
+    parent: Option<Parent>,
+    berth: Option<Berth>,
+) -> Result<(State, Option<Attachment>), LaunchError> {
+    let restores = spec
+        .snapshot
+        .as_ref()
+        .is_some_and(|wish| wish.restore.is_some());
+    if !restores {
+        return Ok(Keeper::start(spec, state, signals, parent, berth)?.keep().0);
+    }
+    let again = Spec {
+        snapshot: None,
+        ..spec.clone()
+    };
+    let (kept, why) = Keeper::start(spec, state, signals, parent, berth)?.keep();
+    let Some(why) = why else {
+        return Ok(kept);
+    };
+    eprintln!("jsandbox: {}: started in the ordinary way: {why}", state.id);
+    let mut state = state.clone();
+    state.snapshot = Some(snapshot::Outcome {
+        fallback: Some(why),
+        ..snapshot::Outcome::default()
+    });
+    let signals = signals::signal_descriptor(&SIGNALS).step(|| "signals")?;
+    Ok(Keeper::start(again, &state, signals, None, None)?.keep().0)
 }
 
 /// When this process started (`proc_pid_stat(5)`, field 22).
@@ -133,7 +170,11 @@ struct Keeper {
     offer: Option<Offer>,
     attachment: Attachment,
     kill_at: Option<Duration>,
+    snapshots: Part,
 }
+
+/// What is left of a sandbox: its final state and the connection to jnetd; and why it is to be started once more.
+type Kept = ((State, Option<Attachment>), Option<String>);
 
 /// What one wait found.
 #[derive(Clone, Copy, Debug, Default)]
@@ -165,6 +206,7 @@ impl Keeper {
             pidfd,
             ends,
             socket_namespace,
+            restoring,
         } = launched;
         let Ends {
             reports,
@@ -206,11 +248,12 @@ impl Keeper {
             offer: None,
             attachment: Attachment::new(),
             kill_at: None,
+            snapshots: Part::new(spec.snapshot, restoring),
         })
     }
 
     /// The loop. Ends with the sandbox; returns the final state and what is left of the connection to jnetd.
-    fn keep(mut self) -> (State, Option<Attachment>) {
+    fn keep(mut self) -> Kept {
         loop {
             let ready = self.wait();
             if ready.report {
@@ -299,6 +342,11 @@ impl Keeper {
                     let _ = pidfd_send_signal(&self.pidfd, Signal::KILL);
                 }
                 Ok(Report::Listener(listener)) => self.offer_to_jnetd(listener),
+                Ok(Report::Layer(folder)) => self.snapshots.receive(folder),
+                Ok(Report::NotRestored(packet)) => {
+                    self.state.error = Some(self.snapshots.give_up(&packet));
+                    let _ = pidfd_send_signal(&self.pidfd, Signal::KILL);
+                }
                 Ok(Report::Executed) => {
                     self.reports = None;
                     self.executed();
@@ -341,6 +389,9 @@ impl Keeper {
         }
         self.state.status = Status::Running;
         self.state.started_at_ns = Some(unix_ns());
+        if let Some(outcome) = self.snapshots.execute(self.pid, &self.pidfd) {
+            self.state.snapshot = Some(outcome);
+        }
         if let Err(error) = self.state.store(&self.run_dir) {
             eprintln!("jsandbox: {}: state file: {error}", self.state.id);
         }
@@ -376,6 +427,7 @@ impl Keeper {
 
     /// SIGTERM to every process of the sandbox but its init; a program that was not executed yet is simply ended.
     fn stop(&mut self) {
+        self.snapshots.stop();
         if self.state.status == Status::Building {
             self.state
                 .error
@@ -388,7 +440,7 @@ impl Keeper {
     }
 
     /// Process 1 has ended, and so has everything inside.
-    fn finish(mut self) -> (State, Option<Attachment>) {
+    fn finish(mut self) -> Kept {
         self.take_reports();
         let status = waitpid(Pid::from_raw(self.pid), WaitOptions::empty())
             .ok()
@@ -406,7 +458,7 @@ impl Keeper {
             self.state.error.get_or_insert_with(|| {
                 "process 1 of the sandbox was killed while building".to_owned()
             });
-            return (self.state, None);
+            return ((self.state, None), self.snapshots.fallback());
         }
         self.state.status = Status::Exited;
         let (code, signal) = match guest::read_ending(&self.ending).ok().flatten() {
@@ -420,7 +472,9 @@ impl Keeper {
         };
         self.state.exit_code = code;
         self.state.signal = (signal != 0).then_some(signal);
-        (self.state, Some(self.attachment))
+        let known = self.state.snapshot.take();
+        self.state.snapshot = self.snapshots.finish(known, signal);
+        ((self.state, Some(self.attachment)), None)
     }
 }
 

@@ -14,6 +14,7 @@ use crate::berth::{self, Berth};
 use crate::cgroup::Group;
 use crate::guest::{self, Handover};
 use crate::launch_error::{LaunchError, Step};
+use crate::snapshot::Rebirth;
 use crate::spec::Spec;
 use crate::sys::clone::{fork_into, fork_into_cgroup, Side};
 use crate::{privilege, user_namespace};
@@ -54,6 +55,8 @@ pub struct Launched {
     pub ends: Ends,
     /// Network namespace for injected sockets.
     pub socket_namespace: OwnedFd,
+    /// The program is brought back instead of being executed.
+    pub restoring: bool,
 }
 
 fn ends() -> io::Result<(Ends, Ends)> {
@@ -107,6 +110,8 @@ pub fn launch(spec: &Spec, group: &Group, berth: Option<Berth>) -> Result<Launch
     };
     let (outer, inner) = ends().step(|| "pipes")?;
     let doors = group.doors().step(|| "control group")?;
+    let rebirth = Rebirth::open(spec.snapshot.as_ref());
+    let restoring = rebirth.is_some();
     match fork(group, guest_network.is_none())? {
         Side::Child => {
             drop(outer);
@@ -118,19 +123,21 @@ pub fn launch(spec: &Spec, group: &Group, berth: Option<Berth>) -> Result<Launch
                 ending: inner.ending,
                 stdout: inner.stdout,
                 stderr: inner.stderr,
+                rebirth,
                 cgroups: group.visible(),
                 doors,
             })
         }
         Side::Parent { pid, pidfd } => {
             // Only the inside keeps the inner ends, so that their last close is seen here.
-            drop((inner, doors));
+            drop((inner, doors, rebirth));
             match sockets.map_or_else(socket_namespace, Ok) {
                 Ok(socket_namespace) => Ok(Launched {
                     pid,
                     pidfd,
                     ends: outer,
                     socket_namespace,
+                    restoring,
                 }),
                 Err(error) => {
                     let _ = pidfd_send_signal(&pidfd, Signal::KILL);

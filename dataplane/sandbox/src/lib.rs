@@ -28,6 +28,7 @@ mod report;
 mod rootfs;
 pub mod seccomp;
 pub mod serve;
+pub mod snapshot;
 pub mod spec;
 pub mod state;
 pub mod sweep;

@@ -2,7 +2,7 @@
 
 use std::ffi::CString;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::{open, Mode, OFlags};
 use rustix::process::{chdir, setsid, umask};
@@ -16,9 +16,10 @@ use crate::account::Account;
 use crate::launch_error::{LaunchError, Step};
 use crate::report;
 use crate::seccomp::{self, assembler::Instruction};
+use crate::snapshot::Rebirth;
 use crate::spec::Spec;
 use crate::sys::clone::exit_now;
-use crate::sys::{exec, filter, namespace};
+use crate::sys::{exec, filter, namespace, rebirth};
 use crate::{lookup, privilege};
 
 /// Everything that exec needs, made before the fork.
@@ -66,9 +67,20 @@ impl Payload {
 }
 
 /// Becomes the program. Never returns; what goes wrong is reported.
-pub fn run(payload: &Payload, reports: &OwnedFd, stdout: &OwnedFd, stderr: &OwnedFd) -> ! {
+pub fn run(
+    payload: &Payload,
+    reports: &OwnedFd,
+    stdout: &OwnedFd,
+    stderr: &OwnedFd,
+    rebirth: Option<&Rebirth>,
+) -> ! {
     let error = match confine(payload, reports, stdout, stderr) {
-        Ok(()) => execute(payload),
+        Ok(()) => {
+            if let Some(rebirth) = rebirth {
+                come_back(payload, reports, rebirth);
+            }
+            execute(payload)
+        }
         Err(error) => error,
     };
     let _ = report::failure(reports, &error.to_string());
@@ -131,6 +143,13 @@ fn install(program: &[Instruction]) -> io::Result<OwnedFd> {
         Err(error) if error.raw_os_error() == Some(libc::EINVAL) => filter::install(program, false),
         other => other,
     }
+}
+
+/// Becomes the restorer. Returns when that cannot be executed: then the program starts in the ordinary way.
+fn come_back(payload: &Payload, reports: &OwnedFd, rebirth: &Rebirth) {
+    let given = [rebirth.snapshot.as_fd(), reports.as_fd()];
+    let error = rebirth::exec(rebirth.restorer.as_fd(), given, &payload.argv, &payload.env);
+    let _ = report::warning(reports, &format!("executing the restorer: {error}"));
 }
 
 /// Tries every candidate as `execvp(3)` does; a script without `#!` is given to `/bin/sh`.

@@ -23,6 +23,10 @@ pub enum Report {
     Failure(String),
     /// The filter is in force; this is its listener.
     Listener(OwnedFd),
+    /// The writable layer, where a snapshot is to be taken.
+    Layer(OwnedFd),
+    /// The restorer's words about its failure.
+    NotRestored(Vec<u8>),
     /// The program was executed (end of file).
     Executed,
 }
@@ -77,6 +81,14 @@ pub fn listener<Socket: AsFd, Listener: AsFd>(
     send(socket.as_fd(), b'l', b"", Some(listener.as_fd()))
 }
 
+/// Hands over the writable layer.
+///
+/// # Errors
+/// When the keeper is gone.
+pub fn layer<Socket: AsFd, Layer: AsFd>(socket: Socket, layer: Layer) -> io::Result<()> {
+    send(socket.as_fd(), b'u', b"", Some(layer.as_fd()))
+}
+
 /// Receives the next fact.
 ///
 /// # Errors
@@ -102,6 +114,8 @@ pub fn receive(socket: &OwnedFd) -> io::Result<Report> {
         (Some((b'w', rest)), _) => Ok(Report::Warning(text(rest))),
         (Some((b'f', rest)), _) => Ok(Report::Failure(text(rest))),
         (Some((b'l', _)), Some(listener)) => Ok(Report::Listener(listener)),
+        (Some((b'u', _)), Some(layer)) => Ok(Report::Layer(layer)),
+        (Some((b'r', rest)), _) => Ok(Report::NotRestored(rest.to_vec())),
         _ => Err(io::Error::new(
             io::ErrorKind::InvalidData,
             "unknown packet from the sandbox",

@@ -41,6 +41,8 @@ pub struct Built {
     pub account: Account,
     /// What the host could not do.
     pub warnings: Vec<String>,
+    /// The writable layer, where a snapshot is to be taken.
+    pub layer: Option<OwnedFd>,
 }
 
 /// Things of the host that the root needs, opened before it is entered.
@@ -75,6 +77,16 @@ pub fn build(spec: &Spec, user_namespace: BorrowedFd<'_>) -> Result<Built, Launc
         user_namespace,
         &mut warnings,
     )?;
+    let takes = spec
+        .snapshot
+        .as_ref()
+        .is_some_and(|wish| wish.take.is_some());
+    let layer = if takes {
+        let folder = File::open("upper").step(|| "opening the writable layer")?;
+        Some(folder.into())
+    } else {
+        None
+    };
     enter()?;
     let owner = spec.uid_base;
     let account = account::resolve(
@@ -107,7 +119,11 @@ pub fn build(spec: &Spec, user_namespace: BorrowedFd<'_>) -> Result<Built, Launc
         let flags = MountFlags::BIND | MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV;
         mount_remount("/", flags, c"").step(|| "making the root read-only")?;
     }
-    Ok(Built { account, warnings })
+    Ok(Built {
+        account,
+        warnings,
+        layer,
+    })
 }
 
 /// Mounts the overlay below the run folder. Only this mount namespace sees any of it.

@@ -79,6 +79,9 @@ pub struct Spec {
     pub log: Log,
     /// Folder of all sandboxes in every cgroup hierarchy.
     pub cgroup_parent: String,
+    /// Start from a snapshot, or take one.
+    #[serde(default)]
+    pub snapshot: Option<crate::snapshot::Wish>,
 }
 
 /// Layers and the writable part.

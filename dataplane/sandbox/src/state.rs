@@ -49,6 +49,9 @@ pub struct State {
     pub oom_killed: bool,
     /// Why it failed.
     pub error: Option<String>,
+    /// What became of snapshots, where the specification asked for any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<crate::snapshot::Outcome>,
 }
 
 impl State {
@@ -67,6 +70,7 @@ impl State {
             signal: None,
             oom_killed: false,
             error: None,
+            snapshot: None,
         }
     }
 

@@ -6,6 +6,7 @@ pub mod filter;
 pub mod idmap;
 pub mod interface;
 pub mod namespace;
+pub mod rebirth;
 pub mod signals;
 pub mod socket_option;
 pub mod title;
