@@ -22,6 +22,8 @@
 pub mod ask;
 pub mod buffers;
 pub mod connection;
+#[cfg(feature = "embedded")]
+pub mod embedded;
 pub mod epoll;
 pub mod exports;
 pub mod lock;
@@ -44,3 +46,14 @@ fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
     // SAFETY: an undefined instruction, which cannot return.
     unsafe { core::arch::asm!("ud2", options(noreturn, nostack)) }
 }
+
+// Nothing unwinds through the shim, but parts of `core` are compiled as if something could, and name these two.
+#[cfg(feature = "freestanding")]
+core::arch::global_asm!(
+    ".globl rust_eh_personality",
+    ".hidden rust_eh_personality",
+    "rust_eh_personality: ud2",
+    ".globl _Unwind_Resume",
+    ".hidden _Unwind_Resume",
+    "_Unwind_Resume: ud2",
+);

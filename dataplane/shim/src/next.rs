@@ -15,8 +15,32 @@ const ABSENT: usize = 1;
 // Weak: before glibc 2.34 dlsym lived in a library of its own, which a program need not have loaded.
 core::arch::global_asm!(".weak dlsym");
 
+#[cfg(not(feature = "embedded"))]
 unsafe extern "C" {
     fn __errno_location() -> *mut i32;
+}
+
+/// Without a libc, errno lies at the lower end of the stack that the call was given.
+#[cfg(feature = "embedded")]
+unsafe fn __errno_location() -> *mut i32 {
+    crate::embedded::stack() as *mut i32
+}
+
+/// Where dlsym(3) is; 0: the program has none.
+#[cfg(not(feature = "embedded"))]
+fn dlsym_address() -> usize {
+    let address: usize;
+    // SAFETY: the entry of a weak symbol in the global offset table: its address, or 0.
+    unsafe {
+        core::arch::asm!("mov {}, qword ptr [rip + dlsym@GOTPCREL]", out(reg) address, options(nostack, readonly));
+    }
+    address
+}
+
+/// There is nothing to look names up in.
+#[cfg(feature = "embedded")]
+fn dlsym_address() -> usize {
+    0
 }
 
 /// A name of libc and where it is.
@@ -56,11 +80,7 @@ impl Name {
     fn look_up(&self) -> usize {
         type Dlsym = unsafe extern "C" fn(usize, *const core::ffi::c_char) -> usize;
         const RTLD_NEXT: usize = usize::MAX;
-        let dlsym: usize;
-        // SAFETY: the entry of a weak symbol in the global offset table: its address, or 0.
-        unsafe {
-            core::arch::asm!("mov {}, qword ptr [rip + dlsym@GOTPCREL]", out(reg) dlsym, options(nostack, readonly));
-        }
+        let dlsym = dlsym_address();
         let address = if dlsym == 0 {
             0
         } else {

@@ -189,27 +189,29 @@ fn poll_rings(list: &mut [PollFd], limit: Limit, mask: *const u64) -> Option<isi
         .ns
         .filter(|ns| *ns > 0)
         .map(|ns| next::now_ns().saturating_add(ns));
+    let mut woken = false;
     loop {
         if rings.each().any(|(_, ring)| !ring.is_current()) {
             return None;
         }
-        let ready = answer(list, &rings);
+        let mut ready = answer(list, &rings);
         let rest = match (limit.ns, end_ns) {
             (Some(0), _) => Some(0),
             (_, Some(end)) => Some(end.saturating_sub(next::now_ns())),
             _ => None,
         };
-        if ready > 0 || rest == Some(0) {
-            return Some(if others {
-                ready + look_at_others(list, &rings)
-            } else {
-                ready
-            });
+        let over = rest == Some(0);
+        if others && (ready > 0 || over || woken) {
+            ready += look_at_others(list, &rings);
+        }
+        if ready > 0 || over {
+            return Some(ready);
         }
         let slept = sleep(list, &rings, others, Limit { ns: rest }, mask);
         if slept < 0 {
             return Some(slept);
         }
+        woken = true;
     }
 }
 

@@ -2,10 +2,7 @@
 #[allow(dead_code, missing_docs)]
 mod support;
 
-use support::guest::{Guest, Mode, MODES};
-use support::library;
-use support::peer::Peer;
-use support::player::Player;
+use support::twins::{text, twins};
 
 const BULK: usize = 10 << 20;
 
@@ -16,45 +13,9 @@ fn stream(from: usize, len: usize) -> Vec<u8> {
         .collect()
 }
 
-/// Runs a scenario in every mode and with every libc; the transcripts must be the same.
-fn twins(program: &str, scenario: &str, script: impl Fn(&Peer, &mut Guest) -> String) -> String {
-    let mut first: Option<String> = None;
-    for compiler in ["cc", "musl-gcc"] {
-        let Some(path) = library::program(compiler, program) else {
-            continue;
-        };
-        for mode in MODES {
-            let player = Player::start(mode == Mode::Rings);
-            let mut guest = Guest::start(&path, &[scenario], mode, &player);
-            let peer = Peer::new(player.connect(guest.port));
-            peer.warm_up();
-            assert_eq!(
-                player.upgrades(),
-                u32::from(mode == Mode::Rings),
-                "{compiler} {mode:?}"
-            );
-            let mut transcript = script(&peer, &mut guest);
-            transcript.push_str(&guest.finish());
-            assert!(
-                !transcript.contains("FAILED"),
-                "{scenario} {compiler} {mode:?}:\n{transcript}"
-            );
-            match &first {
-                None => first = Some(transcript),
-                Some(first) => assert_eq!(&transcript, first, "{scenario} {compiler} {mode:?}"),
-            }
-        }
-    }
-    first.expect("cc is installed")
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned() + "\n"
-}
-
 #[test]
 fn every_call_answers_as_on_a_socket() {
-    let transcript = twins("transfer", "every_call", |peer, _| {
+    let transcript = twins("transfer", "every_call", |peer, _, _| {
         let mut said = String::new();
         peer.send(b"abcdefg");
         said += &text(&peer.take(1));
@@ -76,7 +37,7 @@ fn every_call_answers_as_on_a_socket() {
 
 #[test]
 fn flags_are_obeyed() {
-    twins("transfer", "flags", |peer, _| {
+    twins("transfer", "flags", |peer, _, _| {
         peer.take(1);
         peer.send(b"0123456789");
         peer.take(1);
@@ -94,7 +55,7 @@ fn flags_are_obeyed() {
 
 #[test]
 fn ten_megabytes_go_both_ways() {
-    twins("transfer", "bulk", |peer, _| {
+    twins("transfer", "bulk", |peer, _, _| {
         for at in (0..BULK).step_by(1 << 16) {
             peer.send(&stream(at, (1 << 16).min(BULK - at)));
         }
@@ -106,7 +67,7 @@ fn ten_megabytes_go_both_ways() {
 
 #[test]
 fn two_threads_share_a_connection() {
-    twins("transfer", "duplex", |peer, _| {
+    twins("transfer", "duplex", |peer, _, _| {
         peer.line().pause(true);
         std::thread::sleep(std::time::Duration::from_millis(50));
         peer.line().pause(false);
@@ -118,7 +79,7 @@ fn two_threads_share_a_connection() {
 
 #[test]
 fn ends_come_after_the_data() {
-    twins("transfer", "half_close", |peer, _| {
+    twins("transfer", "half_close", |peer, _, _| {
         peer.send(b"last");
         peer.line().end_sending();
         let (rest, end) = peer.rest();
@@ -128,7 +89,7 @@ fn ends_come_after_the_data() {
 
 #[test]
 fn a_closed_host_breaks_the_pipe() {
-    twins("transfer", "broken", |peer, _| {
+    twins("transfer", "broken", |peer, _, _| {
         peer.send(b"last");
         peer.wait_until_sent();
         peer.line().close();
@@ -138,7 +99,7 @@ fn a_closed_host_breaks_the_pipe() {
 
 #[test]
 fn a_dead_host_wakes_who_waits() {
-    twins("transfer", "death", |peer, _| {
+    twins("transfer", "death", |peer, _, _| {
         peer.take(7);
         std::thread::sleep(std::time::Duration::from_millis(50));
         peer.line().die();
@@ -148,7 +109,7 @@ fn a_dead_host_wakes_who_waits() {
 
 #[test]
 fn a_shut_reader_still_writes() {
-    twins("transfer", "shut_reading", |peer, _| {
+    twins("transfer", "shut_reading", |peer, _, _| {
         peer.send(b"four");
         text(&peer.rest().0)
     });

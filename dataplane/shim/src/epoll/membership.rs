@@ -63,9 +63,9 @@ impl Membership {
     pub fn put(&self, set: &Set, events: u32, data: u64, fresh: bool) {
         self.events.store(events, Ordering::Relaxed);
         self.data.store(data, Ordering::Relaxed);
-        self.state
-            .store(if fresh { FRESH } else { 0 }, Ordering::Relaxed);
         self.told_end.store(0, Ordering::Relaxed);
+        self.state
+            .store(if fresh { FRESH } else { 0 }, Ordering::Release);
         self.set.store(set.index() + 1, Ordering::Release);
     }
 
@@ -105,7 +105,7 @@ impl Membership {
     /// The event to tell the program now, if there is one, and whether the connection stays worth looking at.
     #[must_use]
     pub fn event(&self, ring: Ring) -> (Option<EpollEvent>, bool) {
-        let state = self.state.load(Ordering::Relaxed);
+        let state = self.state.load(Ordering::Acquire);
         if state & SPENT != 0 {
             return (None, false);
         }

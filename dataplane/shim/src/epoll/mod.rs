@@ -240,7 +240,11 @@ fn wait_tagged(set: &Set, room: &mut [EpollEvent], timeout: Timeout, mask: *cons
         end_ns: None,
     };
     loop {
-        let count = set.collect(room);
+        let first = kernel_first(set, room);
+        let count = first + set.collect(&mut room[first..]);
+        if first > 0 {
+            return count as i32;
+        }
         if count > 0 || timeout.is_zero() {
             return with_kernel(set, room, count);
         }
@@ -285,6 +289,20 @@ fn spin(set: &Set) -> bool {
         && set.waiter().is_some_and(|waiter| {
             crate::park::spin(grant_ns, || waiter.has_news() || set.is_warm())
         })
+}
+
+/// What the kernel has, before rings are looked at. That is every other time that rings have something and the kernel was
+/// not asked for a while: a program with room for few events would hear of one side only.
+fn kernel_first(set: &Set, room: &mut [EpollEvent]) -> usize {
+    if !set.is_warm() || !set.owes_a_look() || !set.takes_turns() {
+        return 0;
+    }
+    set.looked();
+    let answer = sys::epoll_look(set.fd(), room.as_mut_ptr(), room.len());
+    if answer <= 0 {
+        return 0;
+    }
+    set.strip(&mut room[..answer as usize])
 }
 
 /// Adds what the kernel has to `count` events of rings, if it was not asked for a while or there are none.

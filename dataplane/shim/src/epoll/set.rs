@@ -33,12 +33,16 @@ pub struct Set {
     members: AtomicU64,
     /// Those of them that may be ready.
     hot: AtomicU64,
-    /// Index + 1 of the waiter; 0: none, and never a ring connection so far.
+    /// The kernel's answers may carry tags.
+    tagged: AtomicBool,
+    /// Index + 1 of the waiter; 0: none.
     waiter: AtomicU32,
     /// Threads in the kernel's wait.
     sleepers: AtomicU32,
     /// When the kernel was asked last, in ticks.
     looked: AtomicU64,
+    /// Whether the kernel goes first the next time.
+    kernels_turn: AtomicBool,
     /// Where the next collection begins, so that a full answer does not favour low indices.
     turn: AtomicU32,
 }
@@ -79,6 +83,7 @@ pub fn enter(fd: i32) {
         {
             set.fd.store(fd, Ordering::Relaxed);
             set.native.store(false, Ordering::Relaxed);
+            set.tagged.store(false, Ordering::Relaxed);
             set.members.store(0, Ordering::Relaxed);
             set.hot.store(0, Ordering::Relaxed);
             if !table::set(fd, Word::new(Kind::Epoll, set.index)) {
@@ -115,9 +120,11 @@ impl Set {
             native: AtomicBool::new(false),
             members: AtomicU64::new(0),
             hot: AtomicU64::new(0),
+            tagged: AtomicBool::new(false),
             waiter: AtomicU32::new(0),
             sleepers: AtomicU32::new(0),
             looked: AtomicU64::new(0),
+            kernels_turn: AtomicBool::new(false),
             turn: AtomicU32::new(0),
         }
     }
@@ -144,7 +151,7 @@ impl Set {
     #[inline]
     #[must_use]
     pub fn is_tagged(&self) -> bool {
-        self.waiter.load(Ordering::Acquire) != 0
+        self.tagged.load(Ordering::Acquire)
     }
 
     /// Whether there are ring connections in it.
@@ -181,6 +188,8 @@ impl Set {
         let Some(index) = process::take_waiter(fd) else {
             return false;
         };
+        // Before the kernel can say a word of it: an eventfd that is added is ready at once.
+        self.tagged.store(true, Ordering::SeqCst);
         let added = process::waiter_fd(index).map(|eventfd| {
             sys::epoll_ctl(
                 self.fd(),
@@ -254,6 +263,12 @@ impl Set {
         /// Some twenty microseconds: what a pipe or a listener waits at most while rings keep the program busy.
         const PATIENCE_TICKS: u64 = 50_000;
         sys::ticks().wrapping_sub(self.looked.load(Ordering::Relaxed)) > PATIENCE_TICKS
+    }
+
+    /// True every other time.
+    #[must_use]
+    pub fn takes_turns(&self) -> bool {
+        self.kernels_turn.fetch_xor(true, Ordering::Relaxed)
     }
 
     /// The kernel was asked just now.

@@ -84,6 +84,24 @@ unsafe fn known(number: usize, arguments: [usize; 6]) -> Option<i64> {
                     e as *const _,
                 )));
             }
+            nr::EPOLL_PWAIT2 => {
+                return Some(i64::from(readiness::epoll_pwait2(
+                    a as i32,
+                    b as *mut _,
+                    c as i32,
+                    d as *const _,
+                    e as *const _,
+                )));
+            }
+            nr::SELECT => {
+                return Some(i64::from(readiness::select(
+                    a as i32,
+                    b as *mut _,
+                    c as *mut _,
+                    d as *mut _,
+                    e as *mut _,
+                )));
+            }
             nr::POLL => return Some(i64::from(readiness::poll(a as *mut _, b as u64, c as i32))),
             nr::PPOLL => {
                 return Some(i64::from(readiness::ppoll(

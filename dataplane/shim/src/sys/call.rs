@@ -60,6 +60,7 @@ macro_rules! syscall {
 
 /// What tells the threads of a process apart without entering the kernel: the thread's control block points at
 /// itself (x86-64 psABI, TLS variant II), in glibc and in musl.
+#[cfg(not(feature = "embedded"))]
 #[inline]
 #[must_use]
 pub fn thread() -> u64 {
@@ -69,6 +70,14 @@ pub fn thread() -> u64 {
         asm!("mov {}, qword ptr fs:[0]", out(reg) pointer, options(nostack, readonly, preserves_flags))
     };
     pointer
+}
+
+/// Without a libc: the stack that the call was given, which no other thread has meanwhile.
+#[cfg(feature = "embedded")]
+#[inline]
+#[must_use]
+pub fn thread() -> u64 {
+    crate::embedded::stack() as u64
 }
 
 /// The processor's time stamp, for intervals that need not be exact.

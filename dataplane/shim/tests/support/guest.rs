@@ -90,5 +90,13 @@ impl Drop for Guest {
             let _ = self.child.kill();
             let _ = self.child.wait();
         }
+        if std::thread::panicking() {
+            let mut said = String::new();
+            let _ = self.out.read_to_string(&mut said);
+            eprintln!(
+                "the program said {said:?} and ended: {:?}",
+                self.child.try_wait()
+            );
+        }
     }
 }

@@ -5,3 +5,4 @@ pub mod guest;
 pub mod library;
 pub mod peer;
 pub mod player;
+pub mod twins;
