@@ -1,6 +1,7 @@
 """Goal: names say what a thing is, nothing is left half done, and each document has one title."""
 
 import re
+from pathlib import Path
 
 from tests.style import tree
 
@@ -59,11 +60,16 @@ def test_nothing_is_left_for_later():
     assert not left, "finish it, or file an issue"
 
 
+# Shared memory and preloaded code: there every module is about what the language cannot check.
+UNSAFE_CRATES = {Path("dataplane/ring"), Path("dataplane/shim"), Path("dataplane/goshim")}
+
+
 def test_unsafe_lives_in_modules_named_sys():
     astray = [
         f"{path}:{number}"
         for path in tree.files(".rs")
         if "sys" not in path.with_suffix("").parts and "tests" not in path.parts
+        if UNSAFE_CRATES.isdisjoint(path.parents)
         for number, line in enumerate(tree.text(path).splitlines(), 1)
         if re.search(r"\bunsafe\s*(?:\{|fn|impl|extern)", line.split("//")[0])
     ]
