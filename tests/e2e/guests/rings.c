@@ -226,24 +226,23 @@ static void begin_attack(struct line *line, int with_storm) {
 
 static int outcome(int fd) {
     struct upgrade got;
-    return fd < 0 ? -errno : ask(fd, UPGRADE, &got, sizeof got) < 0 ? errno : 0;
+    return fd < 0 ? fd : ask(fd, UPGRADE, &got, sizeof got) < 0 ? errno : 0;
 }
 
+/* A connection from an address of choice, or an errno, negated. */
 static int connected(const char *address, int port, const char *from) {
     struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)}, own = {.sin_family = AF_INET};
     int fd = socket(AF_INET, SOCK_STREAM, 0);
     inet_pton(AF_INET, address, &to.sin_addr);
     if (from != NULL && inet_pton(AF_INET, from, &own.sin_addr) == 1 && bind(fd, (void *)&own, sizeof own) < 0) {
-        int error = errno;
+        int error = -errno;
         close(fd);
-        errno = error;
-        return -1;
+        return error;
     }
     if (connect(fd, (void *)&to, sizeof to) == 0) return fd;
-    int error = errno;
+    int error = -errno;
     close(fd);
-    errno = error;
-    return -1;
+    return error;
 }
 
 static void forge(struct line *line) {
