@@ -9,8 +9,11 @@ from typing import Any
 
 TIMEOUT_S = 10.0
 FRAME_BYTES_MAX = 64 << 20
-PER_INVOCATION_MIN = 0.9
-"""Publications to the guest per sequential invocation on rings; one each, and one may be under way at a reading."""
+REQUEST_BYTES_MIN = 600
+ANSWER_BYTES_MIN = 100
+"""Of one invocation through rings at the least: the body, and an answer's head."""
+WHOLE = 0.99
+"""Share of the invocations that must have left so many bytes; some are under way at a reading."""
 
 
 class ControlRefused(Exception):
@@ -21,28 +24,33 @@ class ControlRefused(Exception):
 class Rings:
     """Counters of the rings of a function's sandboxes (docs/protocols.md, section 4); zeros where there are none."""
 
-    connections: int = 0
     leaves: int = 0
-    told: int = 0
+    bytes_to_guest: int = 0
+    bytes_to_host: int = 0
 
     @classmethod
     def of(cls, sandboxes: list[dict[str, Any]], function: str) -> "Rings":
         """Sums over the sandboxes of a function, whose ids begin with its name."""
         mine = [one for one in sandboxes if one["sandbox"].startswith(f"{function}.")]
         return cls(
-            connections=sum(one.get("ring_connections", 0) for one in mine),
             leaves=sum(one.get("ring_leaves", 0) for one in mine),
-            told=sum(one.get("wakes_to_guest", 0) + one.get("wakes_avoided", 0) for one in mine),
+            bytes_to_guest=sum(one.get("ring_bytes_to_guest", 0) for one in mine),
+            bytes_to_host=sum(one.get("ring_bytes_to_host", 0) for one in mine),
         )
 
 
-def carried(before: Rings, after: Rings, sequential_invocations: int) -> str:
-    """The attachment under a sequential load: "ring", "fd", or "mixed" where only a part of it went by rings."""
-    told = after.told - before.told
-    if told == 0:
+def carried(before: Rings, after: Rings, invocations: int) -> str:
+    """The attachment under a load: "ring", "fd", or "mixed" where only a part of it went by rings."""
+    to_guest = after.bytes_to_guest - before.bytes_to_guest
+    to_host = after.bytes_to_host - before.bytes_to_host
+    if to_guest == 0 and to_host == 0:
         return "fd"
-    whole = told >= PER_INVOCATION_MIN * sequential_invocations
-    return "ring" if whole and after.connections and after.leaves == before.leaves else "mixed"
+    whole = (
+        to_guest >= WHOLE * invocations * REQUEST_BYTES_MIN
+        and to_host >= WHOLE * invocations * ANSWER_BYTES_MIN
+        and after.leaves == before.leaves
+    )
+    return "ring" if whole else "mixed"
 
 
 def read(control_socket: Path, function: str) -> Rings:

@@ -1,12 +1,13 @@
 """A message through a pair of rings and back: the floor under every invocation that rides on rings."""
 
+import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
-from junctiond.settings import Settings, SettingsError
+from junctiond.settings import SettingsError, load
 from loadtests.effort import Effort
 from loadtests.quiet import Quiet
 from loadtests.series import OURS, Series
@@ -50,7 +51,7 @@ def measure(effort: Effort, quiet: Quiet, say: Say) -> Series:
     """
     series = Series("echo")
     try:
-        program = Settings().binary(PROGRAM)
+        program = load(environment=os.environ).binary(PROGRAM)
     except SettingsError as error:
         raise EchoFailed(f"{error}; make build") from error
     for number in range(1, effort.rounds + 1):

@@ -228,7 +228,7 @@ HOST_GOALS = (
         "idle",
         (
             Bound("idle1000_host_gib", Of.VALUE, 8, "GiB", True, FD, "", "", P),
-            Bound("idle1000_cpu_share", Of.VALUE, 0.02, "of a core", True, FD, "", "", P),
+            Bound("idle1000_cpu_cores", Of.VALUE, 0.02, "cores", True, FD, "", "", P),
         ),
     ),
 )

@@ -75,10 +75,10 @@ def _note_cpu(series: Series, host: Instance, replicas: int, say: Say) -> None:
     time.sleep(WINDOW_S)
     spent = {role: process_cost.cpu_ns(pids) - before[role] for role, pids in roles.items()}
     elapsed_ns = time.monotonic_ns() - began_ns
-    series.add(OURS, f"idle{replicas}_cpu_share", sum(spent.values()) / elapsed_ns)
+    series.add(OURS, f"idle{replicas}_cpu_cores", sum(spent.values()) / elapsed_ns)
     for role, spent_ns in spent.items():
         series.add(
-            OURS, f"idle{replicas}_cpu_share_{role.replace(' ', '_')}", spent_ns / elapsed_ns
+            OURS, f"idle{replicas}_cpu_cores_{role.replace(' ', '_')}", spent_ns / elapsed_ns
         )
 
 

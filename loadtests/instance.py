@@ -14,7 +14,7 @@ from pathlib import Path
 from junctiond.cli.machine import PARTS
 from junctiond.cli.start import healthy
 from junctiond.cli.stop import down, keeper_pids, listener_pid
-from junctiond.settings import Settings, SettingsError, load
+from junctiond.settings import BIN_DIR_VARIABLE, Settings, SettingsError, load
 from loadtests.baselines import Target, TargetFailed, free_port
 from loadtests.gateway import Gateway
 from loadtests.machine import REPOSITORY
@@ -109,6 +109,7 @@ def instance(placement: Placement = Placement.OWN) -> Iterator[Instance]:
 def settings_for(folder: Path, placement: Placement = Placement.OWN) -> Settings:
     """Settings of a host that shares nothing with another one on this machine."""
     return load(
+        environment={name: os.environ[name] for name in (BIN_DIR_VARIABLE,) if name in os.environ},
         state_dir=folder / "state",
         run_dir=folder / "run",
         secrets_dir=folder / "secrets",

@@ -58,7 +58,7 @@ UNITS = {
     "rps": "1/s",
     "mib": "MiB",
     "gib": "GiB",
-    "share": "of a core",
+    "cores": "cores",
     "count": "",
     "instructions": "instructions",
 }

@@ -32,7 +32,8 @@ class Warm:
 
     Attributes:
         values: one value per round by (benchmark, subject, label of the cell) and figure.
-        carried: by subject and label, which attachments the front door's counters showed, one per round.
+        carried: by subject and label, which attachments the front door's counters showed, one per load of up to eight
+            connections.
         samples_us: every sequential latency by subject and label, for the plot.
         steal: (subject, label, share of CPU time that the hypervisor gave to others) of every visit.
     """
@@ -149,9 +150,7 @@ def _sequential(cell: Cell, conditions: Conditions, result: Warm) -> None:
     )
     invocations = effort.requests + effort.warmup_requests
     spent = _spent_us(before, _cpu_ns(processes), invocations)
-    if cell.ours:
-        seen = carried(rings, _rings(cell, conditions), invocations)
-        result.carried.setdefault((cell.subject, cell.label), []).append(seen)
+    _note_attachment(cell, rings, conditions, invocations, result)
     samples_us = [sample / 1000 for sample in measured.samples_ns]
     result.samples_us.setdefault((cell.subject, cell.label), []).extend(samples_us)
     for name, share in QUANTILES:
@@ -162,7 +161,7 @@ def _sequential(cell: Cell, conditions: Conditions, result: Warm) -> None:
 def _closed(cell: Cell, connections: int, conditions: Conditions, result: Warm) -> None:
     processes = cell.target.processes()
     counted = [pid for pids in processes.values() for pid in pids] if connections == EDGE else []
-    before = _cpu_ns(processes)
+    rings, before = _rings(cell, conditions), _cpu_ns(processes)
     with counting(counted) as instructions:
         measured = require_success(
             f"{cell.subject} {cell.label}",
@@ -175,6 +174,8 @@ def _closed(cell: Cell, connections: int, conditions: Conditions, result: Warm) 
             ),
         )
     result.add("warm", cell, f"rps_c{connections}", measured.rps)
+    if connections <= EDGE and conditions.use_wrk:
+        _note_attachment(cell, rings, conditions, measured.requests, result)
     # wrk has no warm-up of its own, so its requests are all that the processes served meanwhile.
     if connections == EDGE and conditions.use_wrk:
         spent = _spent_us(before, _cpu_ns(processes), measured.requests)
@@ -213,6 +214,14 @@ def _open(cell: Cell, conditions: Conditions, result: Warm) -> None:
     result.add("open", cell, "open75_latency_ms_p50", quantile(samples_ms, 0.5))
     result.add("open", cell, "open75_latency_ms_p99", quantile(samples_ms, 0.99))
     result.add("open", cell, "open75_rps", OPEN_SHARE * peak_rps)
+
+
+def _note_attachment(
+    cell: Cell, before: attachment.Rings, conditions: Conditions, invocations: int, result: Warm
+) -> None:
+    if cell.ours:
+        seen = carried(before, _rings(cell, conditions), invocations)
+        result.carried.setdefault((cell.subject, cell.label), []).append(seen)
 
 
 def _rings(cell: Cell, conditions: Conditions) -> attachment.Rings:

@@ -15,11 +15,11 @@ NONE = Rings()
 
 def test_counters_of_one_function_only():
     sandboxes = [
-        {"sandbox": "aes.openfaas-fn.1", "ring_connections": 2, "wakes_to_guest": 5},
-        {"sandbox": "aes.openfaas-fn.2", "ring_leaves": 1, "wakes_avoided": 7},
-        {"sandbox": "aes-fd.openfaas-fn.3", "ring_connections": 9},
+        {"sandbox": "aes.openfaas-fn.1", "ring_bytes_to_guest": 2, "ring_bytes_to_host": 5},
+        {"sandbox": "aes.openfaas-fn.2", "ring_leaves": 1, "ring_bytes_to_guest": 7},
+        {"sandbox": "aes-fd.openfaas-fn.3", "ring_bytes_to_guest": 9},
     ]
-    assert Rings.of(sandboxes, "aes") == Rings(connections=2, leaves=1, told=12)
+    assert Rings.of(sandboxes, "aes") == Rings(leaves=1, bytes_to_guest=9, bytes_to_host=5)
     assert Rings.of(sandboxes, "hello") == NONE
 
 
@@ -27,19 +27,18 @@ def test_counters_of_one_function_only():
     ("after", "expected"),
     [
         (NONE, "fd"),
-        (Rings(connections=1, told=0), "fd"),
-        (Rings(connections=1, told=1000), "ring"),
-        (Rings(connections=1, told=2300), "ring"),
-        (Rings(connections=1, told=500), "mixed"),
-        (Rings(connections=0, told=1000), "mixed"),
-        (Rings(connections=1, leaves=1, told=1000), "mixed"),
+        (Rings(leaves=3), "fd"),
+        (Rings(bytes_to_guest=700_000, bytes_to_host=700_000), "ring"),
+        (Rings(bytes_to_guest=595_000, bytes_to_host=99_500), "ring"),
+        (Rings(bytes_to_guest=300_000, bytes_to_host=700_000), "mixed"),
+        (Rings(bytes_to_guest=700_000, bytes_to_host=0), "mixed"),
+        (Rings(leaves=1, bytes_to_guest=700_000, bytes_to_host=700_000), "mixed"),
     ],
 )
-def test_attachment_of_a_thousand_invocations(after, expected):
+def test_attachment_of_a_thousand_invocations(after: Rings, expected: str):
     assert carried(NONE, after, 1000) == expected
-    assert carried(
-        Rings(told=10), Rings(after.connections, after.leaves, after.told + 10), 1000
-    ) == (expected)
+    later = Rings(after.leaves, after.bytes_to_guest + 10, after.bytes_to_host + 10)
+    assert carried(Rings(0, 10, 10), later, 1000) == expected
 
 
 def answering(path: Path, replies: list[dict[str, object]]) -> threading.Thread:
@@ -64,10 +63,10 @@ def answering(path: Path, replies: list[dict[str, object]]) -> threading.Thread:
 
 def test_statistics_pass_over_events(tmp_path: Path):
     path = tmp_path / "control.sock"
-    stats = {"sandboxes": [{"sandbox": "aes.x.1", "ring_connections": 3}]}
+    stats = {"sandboxes": [{"sandbox": "aes.x.1", "ring_leaves": 3}]}
     replies = [{"id": 1, "ok": {}}, {"event": "attached", "sandbox": "x"}, {"id": 2, "ok": stats}]
     thread = answering(path, replies)
-    assert read(path, "aes") == Rings(connections=3)
+    assert read(path, "aes") == Rings(leaves=3)
     thread.join(5)
 
 

@@ -47,7 +47,7 @@ def test_records_of_a_series() -> None:
         ("platform_mib_per_replica", "MiB"),
         ("cpu_us_c8", "us"),
         ("cold_starts_per_s", "1/s"),
-        ("idle1000_cpu_share", "of a core"),
+        ("idle1000_cpu_cores", "cores"),
         ("leaked10000_count", ""),
     ],
 )
