@@ -93,6 +93,9 @@ class ProcessLauncher:
 
     def state(self, sandbox: str) -> KeeperState | None:
         """See `Launcher`."""
+        running = self._running.get(sandbox)
+        if running is not None and running.state is not None:
+            return running.state
         return keepers.read_state(self._root / sandbox)
 
     async def forget(self, sandbox: str) -> None:
