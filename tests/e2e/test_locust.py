@@ -55,6 +55,6 @@ def test_a_scenario_runs_without_a_failure(
 
 
 def test_wrong_answers_fail_the_run(repository: Path, instance: Instance) -> None:
-    done = locust(repository, instance, "sequential.py", "-t", "1s", FUNCTION="nobody")
-    assert done.returncode == 1
+    done = locust(repository, instance, "sequential.py", "-t", "3s", FUNCTION="nobody")
+    assert done.returncode == 1, done.stdout + done.stderr
     assert "status 404" in done.stdout + done.stderr
