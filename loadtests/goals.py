@@ -137,7 +137,7 @@ HOP_GOALS = (
 FAASD_GOALS = (
     Goal(
         "faasd-stock",
-        "`aes` beside stock faasd",
+        "`aes` beside what stands in for stock faasd",
         "faasd",
         (
             Bound("latency_us_p50", Of.RATIO, 1 / 100, "", True, FD, "openfaas", "", P),
@@ -147,7 +147,7 @@ FAASD_GOALS = (
     ),
     Goal(
         "faasd-cached",
-        "`aes` beside faasd with look-ups cached",
+        "`aes` beside the same with look-ups cached",
         "faasd",
         (
             Bound("latency_us_p50", Of.RATIO, 1 / 15, "", True, FD, "openfaas-cached", "", P),
