@@ -16,7 +16,7 @@ HEAD = (
     *("figure", "junctiond", *COLUMNS),
     *("ours / cached", "ours / stock", "goal", "met", "faasd cached, quoted", "faasd, quoted"),
 )
-HIDDEN = ("unsent_count", "refused_count")
+HIDDEN = ("unsent_count", "failed_count", "refused_count")
 """Figures that are shown only where they are not zero everywhere."""
 WORDS = """\
 The systems serve the same 600-byte `aes` in the same rounds. *openfaas* is the real OpenFaaS gateway before a provider of
