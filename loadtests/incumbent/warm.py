@@ -115,6 +115,8 @@ class Warm:
             f"-warmup={self.effort.warmup_s}s",
             f"-body-bytes={BODY_BYTES}",
         )
+        if not samples_ns:
+            check(target.name, report)  # says what came instead
         for name, rank in (("p50", 0.5), ("p99", 0.99)):
             value_ms = quantile(samples_ns, rank) / 1e6
             self.series.add(target.name, f"open{share}_latency_ms_{name}", value_ms)
