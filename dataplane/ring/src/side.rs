@@ -2,8 +2,8 @@
 //! touches the slot it is handed and answers whom to wake; [`crate::host`] owns memory and descriptors.
 
 use crate::abi::{self, Doorbell, Slot};
-use crate::sync::fence;
-use crate::sync::Ordering::{Acquire, Relaxed, Release, SeqCst};
+use crate::sync::full_fence;
+use crate::sync::Ordering::{Acquire, Relaxed, Release};
 use crate::{doorbell, lane};
 
 /// The guest broke the protocol; its connection is dead.
@@ -242,7 +242,7 @@ impl Side {
         slot.control.host.host_wants_space.store(1, Relaxed);
         self.wants_space = true;
         // Pairs with the fence of the guest's `notify_space`: one of the two sees the other's store.
-        fence(SeqCst);
+        full_fence();
         let writable = self.free(slot)? >= abi::writable_at(RING);
         if writable {
             self.no_longer_wants_space(slot);
@@ -279,7 +279,7 @@ impl Side {
         }
         let guest = &slot.control.guest;
         // Our cursors are out before we look whether anyone waits for them, and where.
-        fence(SeqCst);
+        full_fence();
         let due = self.published || self.space_is_due::<RING>(&guest.guest_wants_space);
         (self.published, self.taken) = (false, false);
         if !due {

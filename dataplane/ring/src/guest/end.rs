@@ -2,8 +2,8 @@
 
 use super::{HostState, Wake};
 use crate::abi::{self, Control, Doorbell, Slot, RING_BYTES, SLOTS};
-use crate::sync::fence;
-use crate::sync::Ordering::{Acquire, Relaxed, Release, SeqCst};
+use crate::sync::full_fence;
+use crate::sync::Ordering::{Acquire, Relaxed, Release};
 use crate::{doorbell, lane};
 
 /// The guest's end of one connection on a ring.
@@ -158,7 +158,7 @@ impl<'a, const RING: usize> GuestEnd<'a, RING> {
     /// Tells the host that bytes were taken, if it waits for space. Call once after any number of takes.
     pub fn notify_space(&self) -> Wake {
         // Pairs with the fence of the host's `want_space`: one of the two sees the other's store.
-        fence(SeqCst);
+        full_fence();
         let wanted = self.control().host.host_wants_space.load(Relaxed) != 0;
         if wanted && self.readable() <= RING - abi::writable_at(RING) {
             return self.ring();
@@ -170,7 +170,7 @@ impl<'a, const RING: usize> GuestEnd<'a, RING> {
     #[must_use]
     pub fn wants_space(&self) -> bool {
         self.control().guest.guest_wants_space.store(1, Relaxed);
-        fence(SeqCst);
+        full_fence();
         let writable = self.writable();
         if writable {
             self.control().guest.guest_wants_space.store(0, Relaxed);
@@ -184,7 +184,7 @@ impl<'a, const RING: usize> GuestEnd<'a, RING> {
         let word = waiter.map_or(0, |index| index + 1);
         self.control().guest.waiter.store(word, Relaxed);
         // Pairs with the host's fence between its publishing and its look at this word.
-        fence(SeqCst);
+        full_fence();
     }
 
     /// The waiter set last.

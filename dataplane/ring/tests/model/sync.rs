@@ -2,7 +2,9 @@
 
 use loom::cell::UnsafeCell;
 
-pub use loom::sync::atomic::{fence, AtomicU32, AtomicU64, Ordering};
+pub use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use loom::sync::atomic::fence;
 
 /// Ring bytes, one watched cell each.
 pub struct Bytes<const LEN: usize>(Vec<UnsafeCell<u8>>);
@@ -32,6 +34,11 @@ impl<const LEN: usize> Bytes<LEN> {
             cell.with(|byte| unsafe { *target.add(i) = *byte });
         }
     }
+}
+
+/// The same as the locked instruction of the real one.
+pub fn full_fence() {
+    fence(Ordering::SeqCst);
 }
 
 /// Loom takes sequentially consistent accesses as acquire and release; fences it models fully.
