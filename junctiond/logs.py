@@ -12,6 +12,7 @@ import os
 import shutil
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Final
 
@@ -161,9 +162,18 @@ class FunctionLogs:
             for tail in tails.values():
                 tail.close()
 
-    def prune(self, namespace: str, name: str, keep: int, living: set[str]) -> None:
+    def prune(self, namespace: str, name: str, keep: int, living: AbstractSet[str]) -> None:
         """Removes the logs of all but the newest `keep` sandboxes that are gone."""
-        dead = [path for path in self._files(namespace, name) if path.stem not in living]
+        try:
+            # Names first and as text: this is done after each end of a sandbox, and mostly there is nothing to do.
+            names = os.listdir(self._root / namespace / name)  # noqa: PTH208
+        except FileNotFoundError:
+            return
+        ids = (one.removesuffix(".log") for one in names if one.endswith(".log"))
+        gone = [sandbox for sandbox in ids if sandbox not in living]
+        if len(gone) <= keep:
+            return
+        dead = [self._root / namespace / name / f"{sandbox}.log" for sandbox in gone]
         dead.sort(key=_modified_ns)
         for path in dead[: max(0, len(dead) - keep)]:
             path.unlink(missing_ok=True)

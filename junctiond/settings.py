@@ -4,6 +4,7 @@ Later sources win. Environment variables are `JUNCTIOND_` plus the upper-case fi
 Unknown keys are refused with the known ones named, so that a typing error cannot silently mean the default.
 """
 
+import functools
 import ipaddress
 import tomllib
 from collections.abc import Mapping
@@ -320,6 +321,8 @@ def split_address(text: str, what: str) -> tuple[str, int]:
     return host.strip("[]"), number
 
 
+@functools.cache
 def _bin_dirs() -> list[Path]:
+    """Found once: every launch asks."""
     target = _CHECKOUT / "dataplane" / "target"
     return [target / "release", *sorted(target.glob("*/release")), SYSTEM_BIN_DIR]

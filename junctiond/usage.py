@@ -1,5 +1,6 @@
 """What a sandbox uses now: memory and CPU of its control groups, version 1 and 2 (cgroups(7))."""
 
+import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,10 @@ from junctiond.sandbox.remains import cgroup_folders
 
 Owner = tuple[str, str]
 """Namespace and name of a function."""
+
+
+FILE_BYTES_MAX = 16_384
+"""More than any file of a control group that is read here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +34,18 @@ class UsageMeter:
         """A sandbox starts now, so that its first measurement is the mean since here."""
         self._samples[sandbox] = _Sample(time.monotonic_ns(), 0)
 
+    def note(self, sandbox: str) -> None:
+        """Remembers the CPU time of a sandbox that is about to end."""
+        self._sample(sandbox, _cpu_ns(cgroup_folders(self._parent, sandbox)))
+
     def measure(self, sandbox: str) -> Usage:
         """Present usage; zero for what the host does not count."""
         folders = cgroup_folders(self._parent, sandbox)
+        millicores, cpu_ns = self._sample(sandbox, _cpu_ns(folders))
+        return Usage(millicores, _memory_bytes(folders), cpu_ns)
+
+    def _sample(self, sandbox: str, cpu_ns: int) -> tuple[float, int]:
         now_ns = time.monotonic_ns()
-        cpu_ns = _cpu_ns(folders)
         before = self._samples.get(sandbox)
         if before is not None:
             cpu_ns = max(cpu_ns, before.cpu_ns)  # the group may be gone; a counter never falls
@@ -41,7 +53,7 @@ class UsageMeter:
         millicores = 0.0
         if before is not None and now_ns > before.at_ns:
             millicores = 1000.0 * max(0, cpu_ns - before.cpu_ns) / (now_ns - before.at_ns)
-        return Usage(millicores, _memory_bytes(folders), cpu_ns)
+        return millicores, cpu_ns
 
     def retire(self, sandbox: str, owner: Owner) -> None:
         """A sandbox is gone; what it was last seen to have used stays with its function."""
@@ -60,10 +72,10 @@ class UsageMeter:
 
 def _cpu_ns(folders: list[Path]) -> int:
     for folder in folders:
-        usage_ns = _number(folder / "cpuacct.usage")
+        usage_ns = _number(f"{folder}/cpuacct.usage")
         if usage_ns is not None:
             return usage_ns
-        usage_us = _field(folder / "cpu.stat", "usage_usec")
+        usage_us = _field(f"{folder}/cpu.stat", "usage_usec")
         if usage_us is not None:
             return usage_us * 1000
     return 0
@@ -76,25 +88,33 @@ def _memory_bytes(folders: list[Path]) -> int:
             ("memory.usage_in_bytes", "total_inactive_file"),
             ("memory.current", "inactive_file"),
         ):
-            used = _number(folder / total)
+            used = _number(f"{folder}/{total}")
             if used is not None:
-                return max(0, used - (_field(folder / "memory.stat", inactive) or 0))
+                return max(0, used - (_field(f"{folder}/memory.stat", inactive) or 0))
     return 0
 
 
-def _number(path: Path) -> int | None:
+def _text(path: str) -> str | None:
+    """A file of the kernel's; without the objects of pathlib and io, for hundreds are read at once."""
     try:
-        return int(path.read_text())
-    except (OSError, ValueError):
-        return None
-
-
-def _field(path: Path, name: str) -> int | None:
-    try:
-        lines = path.read_text().splitlines()
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return None
-    for line in lines:
+    try:
+        return os.read(handle, FILE_BYTES_MAX).decode(errors="replace")
+    except OSError:
+        return None
+    finally:
+        os.close(handle)
+
+
+def _number(path: str) -> int | None:
+    text = (_text(path) or "").strip()
+    return int(text) if text.isdigit() else None
+
+
+def _field(path: str, name: str) -> int | None:
+    for line in (_text(path) or "").splitlines():
         key, _, value = line.partition(" ")
         if key == name and value.isdigit():
             return int(value)

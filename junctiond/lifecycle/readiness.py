@@ -39,18 +39,20 @@ class Readiness:
     async def wait(self, sandbox: str, port: int, path: str | None) -> None:
         """Returns once the sandbox accepts connections and, with `path`, answers 2xx on it."""
         heard = self._heard[sandbox]
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(POLL_S):
+                await heard.wait()
+                if path is None:
+                    return
         async with asyncio.TaskGroup() as group:
-            probing = group.create_task(self._probe(sandbox, port, path, heard))
+            probing = group.create_task(self._probe(sandbox, port, path))
             hearing = group.create_task(heard.wait())
             both: set[asyncio.Task[Any]] = {probing} if path else {probing, hearing}
             await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
             probing.cancel()
             hearing.cancel()
 
-    async def _probe(self, sandbox: str, port: int, path: str | None, heard: asyncio.Event) -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(POLL_S):
-                await heard.wait()
+    async def _probe(self, sandbox: str, port: int, path: str | None) -> None:
         while True:
             try:
                 await self._dataplane.probe(sandbox, port, path, PROBE_MS_MAX)

@@ -61,7 +61,8 @@ class Workshop:
         network = ipaddress.IPv4Network(settings.network)
         self.addresses = AddressPlan(network, settings.uid_base)
         self._leases = {lease.sandbox: lease for lease in store.leases()}
-        self._last_slot = max((lease.slot for lease in self._leases.values()), default=-1)
+        self._slots = {lease.slot for lease in self._leases.values()}
+        self._last_slot = max(self._slots, default=-1)
 
     def lease(self, sandbox: str) -> Lease | None:
         """The lease of a sandbox."""
@@ -77,8 +78,7 @@ class Workshop:
         Raises:
             HostError: there is no address left.
         """
-        slots = {lease.slot for lease in self._leases.values()}
-        slot = next_slot(self.addresses, slots, self._last_slot)
+        slot = next_slot(self.addresses, self._slots, self._last_slot)
         name, namespace = generation.deployment.name, generation.deployment.namespace
         lease = Lease(
             sandbox=f"{name}.{namespace}.{self._token()}",
@@ -91,6 +91,7 @@ class Workshop:
         )
         self._store.add_lease(lease)
         self._leases[lease.sandbox] = lease
+        self._slots.add(slot)
         self._last_slot = slot
         self.meter.begin(lease.sandbox)
         return lease
@@ -133,7 +134,7 @@ class Workshop:
 
     def stop(self, sandbox: str) -> None:
         """SIGTERM, then SIGKILL after its grace."""
-        self.meter.measure(sandbox)  # its control group may be gone when somebody asks next
+        self.meter.note(sandbox)  # its control group may be gone when somebody asks next
         self._launcher.stop(sandbox)
 
     def kill(self, sandbox: str) -> None:
@@ -155,9 +156,9 @@ class Workshop:
         if self._seats is not None:
             self._seats.leave(sandbox)
         if lease is not None:
-            living = set(self._leases)
+            self._slots.discard(lease.slot)
             keep = self._settings.logs_per_function_max
-            self.logs.prune(lease.namespace, lease.name, keep, living)
+            self.logs.prune(lease.namespace, lease.name, keep, self._leases.keys())
 
     def last_lines(self, sandbox: str) -> str:
         """The last log lines of a sandbox as an error message shows them; empty where there are none."""

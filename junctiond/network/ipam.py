@@ -6,7 +6,7 @@ stranger.
 """
 
 import ipaddress
-from collections.abc import Collection
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from junctiond.errors import HostError, Reason
@@ -44,16 +44,15 @@ class AddressPlan:
         return self.uid_base + slot * UIDS_PER_SANDBOX
 
 
-def next_slot(plan: AddressPlan, leased: Collection[int], last: int) -> int:
+def next_slot(plan: AddressPlan, leased: AbstractSet[int], last: int) -> int:
     """The first free slot after `last`, wrapping around.
 
     Raises:
         HostError: launch_failed, every slot is leased.
     """
-    taken = set(leased)
     for step in range(1, plan.slots + 1):
         slot = (last + step) % plan.slots
-        if slot not in taken:
+        if slot not in leased:
             return slot
     raise HostError(
         Reason.LAUNCH_FAILED,

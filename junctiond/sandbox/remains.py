@@ -11,7 +11,7 @@ MOUNTINFO = Path("/proc/self/mountinfo")
 def cgroup_folders(parent: str, sandbox: str, mountinfo: str | None = None) -> list[Path]:
     """The control groups of a sandbox in every hierarchy of this host, version 1 and 2 (proc(5), mountinfo)."""
     hierarchies = _host_hierarchies() if mountinfo is None else _hierarchies(mountinfo)
-    return [mount / parent / sandbox for mount in hierarchies]
+    return [Path(f"{mount}/{parent}/{sandbox}") for mount in hierarchies]
 
 
 @functools.cache

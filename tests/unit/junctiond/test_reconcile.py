@@ -4,6 +4,7 @@ The machine plays the executor under simulated time: it performs every action, l
 be cut off at will, scales, updates and deletes, and checks the invariants after every step.
 """
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -195,9 +196,16 @@ class Lifecycle(RuleBasedStateMachine):
         for _ in range(50):
             step = self.decide(self.desired, self.observed, self.now_ns, POLICY)
             self.observed = step.observed
+            decided = self.desired
             for action in step.actions:
                 self.perform(action)
-            if not step.actions or self.finished:
+            if self.finished:
+                return
+            if (self.desired, self.observed) == (decided, step.observed):
+                # Here the controller goes to sleep: nothing may be left to do, and no earlier time to wake at.
+                again = self.decide(self.desired, self.observed, self.now_ns, POLICY)
+                assert not again.actions
+                assert (step.wake_at_ns or math.inf) <= (again.wake_at_ns or math.inf)
                 return
         raise AssertionError("the decision does not settle")
 
