@@ -1,6 +1,11 @@
+import asyncio
+import json
+from contextlib import suppress
+from pathlib import Path
+
 from loadtests.leaks import Counts, growth
 from loadtests.series import OURS, Series
-from loadtests.sustained import Tally, note, windows
+from loadtests.sustained import Client, Launches, Tally, note, windows
 
 COUNTS = Counts(
     processes=4,
@@ -38,3 +43,66 @@ def test_growth_names_what_there_is_more_of():
     after = Counts(4, 92, 11, 3, 6, 0, 130, 99.0)
     assert growth(COUNTS, after) == {"descriptors": 2, "cgroups": 1}
     assert growth(COUNTS, COUNTS) == {}
+
+
+ANSWERS = {
+    "/counted": b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
+    "/chunked": b"HTTP/1.1 202 Accepted\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+    "/empty": b"HTTP/1.1 204 No Content\r\n\r\n",
+}
+
+
+async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with suppress(asyncio.IncompleteReadError):
+        while True:
+            head = (await reader.readuntil(b"\r\n\r\n")).decode()
+            assert "Authorization: Basic xyz" in head
+            length = int(head.lower().partition("content-length:")[2].split("\r\n")[0])
+            assert await reader.readexactly(length) == b"x" * length
+            writer.write(ANSWERS[head.split()[1]])
+    await ended(writer)
+
+
+async def ended(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    with suppress(ConnectionError):
+        await writer.wait_closed()
+
+
+async def test_client_keeps_its_connection_whatever_frames_the_answer():
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        client = Client(*await asyncio.open_connection("127.0.0.1", port), "Basic xyz")
+        paths = ["/counted", "/chunked", "/empty", "/counted"]
+        found = [await client.post(path, b"x" * 7, "text/plain") for path in paths]
+        assert found == [200, 202, 204, 200]
+        await ended(client.writer)
+        await asyncio.sleep(0.05)  # the server's side closes too
+
+
+async def test_launches_count_sandboxes_that_attach(tmp_path: Path):
+    def frame(content: dict[str, object]) -> bytes:
+        body = json.dumps(content).encode()
+        return len(body).to_bytes(4, "little") + body
+
+    async def tell(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readexactly(int.from_bytes(await reader.readexactly(4), "little"))
+        writer.write(frame({"id": 1, "ok": {"protocol": 1}}))
+        for event in ("attached", "detached", "attached", "listening"):
+            writer.write(frame({"event": event, "sandbox": "x"}))
+        await reader.read()
+        await ended(writer)
+
+    path = str(tmp_path / "control.sock")
+    async with await asyncio.start_unix_server(tell, path):
+        launches = Launches()
+        reader, writer = await asyncio.open_unix_connection(path)
+        await launches.subscribe(reader, writer)
+        async with asyncio.TaskGroup() as group:
+            watch = group.create_task(launches.watch(reader))
+            await launches.settle(2)
+            watch.cancel()
+        assert launches.count == 2
+        await ended(writer)
+        await asyncio.sleep(0.05)
