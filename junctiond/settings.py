@@ -20,6 +20,7 @@ CONFIG_VARIABLE = "JUNCTIOND_CONFIG"
 """Path of the TOML file where no argument names one."""
 SYSTEM_BIN_DIR = Path("/usr/lib/junctiond")
 SHIM = "libjshim.so"
+GO_SHIM = "jgo"
 RESTORER = "jrestore"
 _CHECKOUT = Path(__file__).resolve().parents[1]
 
@@ -124,6 +125,11 @@ class Settings:
         return self.state_dir / "snapshots"
 
     @property
+    def go_copies_dir(self) -> Path:
+        """Copies of static Go programs that pass by the shim."""
+        return self.state_dir / "go-programs"
+
+    @property
     def logs_dir(self) -> Path:
         """Logs of functions and of jnetd."""
         return self.state_dir / "logs"
@@ -159,6 +165,15 @@ class Settings:
             return None
         try:
             return self.binary(SHIM)
+        except SettingsError:
+            return None
+
+    def go_shim(self) -> Path | None:
+        """What is grafted into static Go programs; None: rings are off here, or it was not built."""
+        if not self.rings:
+            return None
+        try:
+            return self.binary(GO_SHIM)
         except SettingsError:
             return None
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from junctiond.cores.base import Seats
 from junctiond.errors import HostError, Reason
+from junctiond.golang.copies import GoCopies
 from junctiond.images.base import Image, ImageError, ImageStore
 from junctiond.lifecycle.generation import Generation
 from junctiond.logs import FunctionLogs
@@ -56,6 +57,8 @@ class Workshop:
         self.snapshots: SnapshotMaker | None = None
         """Hears of every new replica, where there is one."""
         self._launched: dict[str, tuple[Generation, specs.SandboxSpec]] = {}
+        go_shim = settings.go_shim()
+        self._go = GoCopies(settings.go_copies_dir, go_shim) if go_shim else None
         self.logs = logs
         self.meter = UsageMeter(settings.cgroup_parent)
         network = ipaddress.IPv4Network(settings.network)
@@ -115,7 +118,9 @@ class Workshop:
             HostError, SettingsError: the image or a binary cannot be had.
         """
         image = await self._present(generation.image)
-        return self._specification(lease, generation, image)
+        spec = self._specification(lease, generation, image)
+        bind = await self._go.bind(generation.plan, image.layers) if self._go else None
+        return specs.bound(spec, bind) if bind else spec
 
     async def wait(self, sandbox: str) -> Exit:
         """Waits until a sandbox is gone."""

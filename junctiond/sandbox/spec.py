@@ -115,6 +115,11 @@ def log_path(settings: Settings, namespace: str, name: str, sandbox: str) -> Pat
     return settings.logs_dir / namespace / name / f"{sandbox}.log"
 
 
+def bound(spec: SandboxSpec, bind: tuple[str, str]) -> SandboxSpec:
+    """The specification with one more read-only bind (source, target)."""
+    return msgspec.structs.replace(spec, binds=(*spec.binds, Bind(*bind)))
+
+
 def build(
     settings: Settings,
     sandbox: str,
