@@ -175,7 +175,7 @@ def _workers(workers: Sequence[WorkerCounters]) -> Iterator[Metric]:
         for name, text in (
             ("wakeups", "Times the thread came out of its sleep"),
             ("events", "Events it found then"),
-            ("bells", "Wake-ups that found a bell of the rings rung"),
+            ("bells", "Events that were a bell of the rings"),
             ("requests", "Requests whose head was read"),
         )
     }

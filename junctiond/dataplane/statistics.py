@@ -64,7 +64,7 @@ class WorkerCounters(msgspec.Struct, frozen=True):
     wakeups: int = 0
     events: int = 0
     bells: int = 0
-    """Wake-ups that found a bell of the rings rung."""
+    """Events that were a bell of the rings."""
     thread: int = 0
     cores: list[int] = []
     """Cores that the thread may use."""

@@ -183,6 +183,7 @@ pub struct WorkerShard {
     pub requests: Counter,
     pub wakeups: Counter,
     pub events: Counter,
+    pub bells: Counter,
 }
 
 /// Counters of one worker.
@@ -196,6 +197,8 @@ pub struct WorkerStats {
     pub wakeups: u64,
     /// Events it found then.
     pub events: u64,
+    /// Events that were a bell of the rings.
+    pub bells: u64,
     /// Its thread.
     pub thread: i32,
     /// Cores that the thread may use.
@@ -216,6 +219,7 @@ impl From<&WorkerShard> for WorkerStats {
             requests: shard.requests.get(),
             wakeups: shard.wakeups.get(),
             events: shard.events.get(),
+            bells: shard.bells.get(),
             thread: shard
                 .seat
                 .thread()

@@ -80,7 +80,10 @@ impl Worker {
             }
             Token::Up(key) => self.up_event(key, event.flags),
             Token::Probe(key) => self.probe_event(key, event.flags),
-            Token::Bell(key) => self.bells.rang(key),
+            Token::Bell(key) => {
+                self.shared.shards[self.index].bells.add(1);
+                self.bells.rang(key);
+            }
         }
     }
 
