@@ -8,6 +8,8 @@ and is *spread* to the cores without workers while it has not. Three rules:
     hog      a sandbox computes much more than the front door brings it: it goes, room or not, for it delays
              everyone who shares the worker; more hogs than other cores share all cores
     return   a sandbox goes home when it would find room there for a while; every eviction doubles that while
+
+Beside these, a sandbox that is to poll is lent a core without workers for as long as it polls (`junctiond.cores.spin`).
 """
 
 from collections.abc import Mapping
@@ -15,8 +17,7 @@ from dataclasses import dataclass, replace
 
 from junctiond.cores.base import Assignment, Seat, Signals, Wish
 from junctiond.cores.layout import Layout, Mode
-
-_S = 1_000_000_000
+from junctiond.cores.thresholds import THRESHOLDS, Thresholds
 
 NOT_PINNED = "placement is off"
 ONE_CORE = "there is one core"
@@ -26,43 +27,7 @@ RELIEF = "its worker's core is busy"
 HOG = "computes more than it answers"
 OVERFLOW = "more computing than other cores"
 CALM = "its worker's core has room again"
-
-
-@dataclass(frozen=True, slots=True)
-class Thresholds:
-    """When to move. Shares are of one core.
-
-    Attributes:
-        high: a worker's core that is busier than this is relieved.
-        low: what a core may carry after a return.
-        hold_ns: how long a core must be busy before anybody moves.
-        calm_ns: how long a return must look possible; doubled by each eviction, up to `calm_ns_max`.
-        forgive_ns: after so long without eviction the doubling begins anew.
-        share_min: who uses less relieves nobody by going, and goes home whatever its core carries.
-        share_alone: what it must use to go where it is the only one beside the worker: crossing cores costs wake-ups.
-        room_min: what must be left of the core it goes to.
-        hog_share, hog_ratio: a hog uses at least this share of a core, and this many times what the worker runs there.
-    """
-
-    high: float = 0.75
-    low: float = 0.5
-    hold_ns: int = 300_000_000
-    calm_ns: int = 2 * _S
-    calm_ns_max: int = 60 * _S
-    forgive_ns: int = 300 * _S
-    share_min: float = 0.05
-    share_alone: float = 0.3
-    room_min: float = 0.2
-    hog_share: float = 0.5
-    hog_ratio: float = 4.0
-
-
-THRESHOLDS = {
-    Mode.LATENCY: Thresholds(high=0.6, low=0.4),
-    Mode.BALANCED: Thresholds(),
-    Mode.ECO: Thresholds(high=0.9, low=0.7),
-    Mode.OFF: Thresholds(),
-}
+POLLS = "polls for its next request"
 
 
 @dataclass(slots=True)
@@ -154,6 +119,22 @@ class PlacementPolicy:
             if sitter.now.cores != before[sandbox].cores
         ]
 
+    def lend(self, sandbox: str, now_ns: int) -> Assignment | None:
+        """Gives a paired sandbox the cores without workers, to poll there; None where it cannot have them."""
+        sitter = self._sitters.get(sandbox)
+        if sitter is None or sitter.now.seat is not Seat.PAIRED or not self._spread:
+            return None
+        self._move(sitter, self._spread, Seat.SPREAD, POLLS, now_ns)
+        return sitter.now
+
+    def take_back(self, sandbox: str, now_ns: int) -> Assignment | None:
+        """Ends a loan; None where there was none."""
+        sitter = self._sitters.get(sandbox)
+        if sitter is None or sitter.home is None or sitter.now.reason != POLLS:
+            return None
+        self._move(sitter, (sitter.home,), Seat.PAIRED, CALM, now_ns)
+        return sitter.now
+
     # The rules.
 
     def _note_heat(self, seen: Signals, span_ns: int, now_ns: int) -> None:
@@ -173,11 +154,12 @@ class PlacementPolicy:
         limits = self._limits
         alone = sum(share >= limits.share_min for share, _, _ in here) < 2
         enough = limits.share_alone if alone else limits.share_min
+        ours = sum(share for share, _, _ in here) + seen.door.get(core, 0.0)
         for share, _, sitter in sorted(here, key=lambda one: (-one[0], one[1])):
-            if share < enough or busy[core] < limits.high:
+            if share < limits.share_min or busy[core] < limits.high:
                 break
-            hog = self._is_hog(share, seen.door.get(core))
-            target = self._target(core, share, busy, hog=hog)
+            hog = self._is_hog(share, ours, seen.door.get(core))
+            target = self._target(core, share, busy, hog=hog) if hog or share >= enough else None
             if target is None:
                 continue
             cores, seat, reason = target
@@ -228,12 +210,12 @@ class PlacementPolicy:
             if sitter.home is not None or not self._spread:
                 continue
             if sitter.now.seat is Seat.SPREAD:
-                if full or share < self._limits.hog_share / 2:
-                    evicted = full and share >= self._limits.hog_share / 2
+                if full or share < self._limits.compute_share / 2:
+                    evicted = full and share >= self._limits.compute_share / 2
                     self._return(sitter, OVERFLOW if evicted else SEES_ALL, now_ns, at_once=evicted)
                 else:
                     sitter.calm_since_ns = None
-            elif share >= self._limits.hog_share and share <= 0.9 * room:
+            elif share >= self._limits.compute_share and share <= 0.9 * room:
                 if self._calm_long_enough(sitter, now_ns):
                     room -= share
                     self._move(sitter, self._spread, Seat.SPREAD, HOG, now_ns)
@@ -244,7 +226,7 @@ class PlacementPolicy:
         limits = self._limits
         for sandbox, sitter in self._sitters.items():
             home = sitter.home
-            if home is None or sitter.now.seat is Seat.PAIRED:
+            if home is None or sitter.now.seat is Seat.PAIRED or sitter.now.reason == POLLS:
                 continue
             share = seen.sandboxes.get(sandbox, 0.0)
             fits = share < limits.share_min or (
@@ -288,11 +270,12 @@ class PlacementPolicy:
             sitter.now, cores=cores, seat=seat, reason=reason, since_ns=now_ns, moves=moves
         )
 
-    def _is_hog(self, share: float, door_share: float | None) -> bool:
+    def _is_hog(self, share: float, ours: float, door_share: float | None) -> bool:
         limits = self._limits
         if door_share is None:
             return False
-        return share >= limits.hog_share and share >= limits.hog_ratio * door_share
+        much = share >= limits.hog_share or share >= max(limits.hog_share_min, ours / 2)
+        return much and share >= limits.hog_ratio * door_share
 
     def _hogs_spread(self) -> int:
         return sum(

@@ -25,7 +25,7 @@ class Caller:
     Attributes:
         requests: invocations since the look before.
         share: cores' worth of CPU time it used.
-        apart: whether no worker may run on its cores.
+        apart: whether it has cores without workers, or may be lent some.
         rings: connections that are on rings now.
     """
 

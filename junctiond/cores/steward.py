@@ -29,6 +29,10 @@ BUSY_PERIOD_S = 0.25
 SETTLE_S = 0.05
 """After an event: what belongs together may come together."""
 COST_SHARE_MAX = 0.01
+EAGER_SHARE = 0.05
+"""What a worker runs while a host whose placement is `latency` looks for somebody to poll."""
+LEND_BUSY_MAX = 0.5
+"""A core without workers that is busier than this is not lent to who would poll."""
 AGAIN_NS = 2_000_000_000
 """How often the threads of a moved sandbox are looked for anew: some may have been starting, or moved themselves."""
 
@@ -73,6 +77,7 @@ class Steward:
         self._requests: dict[tuple[str, str], int] = {}
         self._again_at_ns = 0
         self._said: dict[str, str] = {}
+        self._watchful = False
         self.looks = 0
         """How often it looked; an idle host shows by it that it is idle."""
 
@@ -130,7 +135,7 @@ class Steward:
     async def _sleep(self, cost_s: float) -> None:
         """Until the next look is due. An event shortens a calm sleep only: a busy one is short as it is."""
         at_least_s = cost_s / COST_SHARE_MAX
-        if not self._policy.calm or self._spin.granted:
+        if not self._policy.calm or self._spin.granted or self._watchful:
             self._wake.clear()
             await asyncio.sleep(max(BUSY_PERIOD_S, at_least_s))
             return
@@ -146,7 +151,8 @@ class Steward:
         self.looks += 1
         now_ns = self._now_ns()
         hello = self._dataplane.hello
-        wanted = iter(self._policy.assignments if self._policy.wants_shares else ())
+        wants = self._policy.wants_shares or self._watchful
+        wanted = iter(self._policy.assignments if wants else ())
         look = self._sampler.look(now_ns, hello.pid if hello else None, wanted)
         before, self._before = self._before, look
         if before is None or now_ns <= before.at_ns:
@@ -156,6 +162,7 @@ class Steward:
         for sandbox, place in self._policy.decide(seen, span_ns, now_ns):
             self._move(sandbox, place)
         self._place_again(now_ns)
+        self._watchful = self._eager(seen)
         if self.layout.mode in (Mode.LATENCY, Mode.BALANCED):
             await self._grant(seen, span_ns)
 
@@ -187,12 +194,8 @@ class Steward:
     # Spins.
 
     async def _grant(self, seen: Signals, span_ns: int) -> None:
-        """Grants and ends spins, where some sandbox that might poll has a core apart from the front door's."""
-        apart = {
-            sandbox
-            for sandbox, place in self._policy.assignments.items()
-            if place.cores and not set(place.cores) & set(self.layout.doors)
-        }
+        """Grants and ends spins, where some sandbox that might poll has cores apart from the front door's."""
+        apart = self._apart(seen)
         if not apart and not self._spin.granted:
             self._requests.clear()
             return
@@ -215,6 +218,25 @@ class Steward:
         idle = sum(1.0 - share >= IDLE_SHARE_MIN for share in seen.busy.values())
         await self._tell(self._spin.decide(callers, idle, span_ns))
 
+    def _apart(self, seen: Signals) -> set[str]:
+        """Sandboxes on cores without workers, and those that may be lent such cores while they are idle."""
+        doors = set(self.layout.doors)
+        spare = [core for core in self.layout.usable if core not in doors]
+        lends = self._eager(seen) and any(
+            seen.busy.get(core, 1.0) <= LEND_BUSY_MAX for core in spare
+        )
+        return {
+            sandbox
+            for sandbox, place in self._policy.assignments.items()
+            if place.cores and (not set(place.cores) & doors or (lends and len(place.cores) == 1))
+        }
+
+    def _eager(self, seen: Signals) -> bool:
+        """Whether answers come first here, and there are requests to answer."""
+        return (
+            self.layout.mode is Mode.LATENCY and max(seen.door.values(), default=0) >= EAGER_SHARE
+        )
+
     def _new_requests(
         self, owner: tuple[str, str] | None, counts: Mapping[tuple[str, str], int]
     ) -> int:
@@ -224,9 +246,14 @@ class Steward:
 
     async def _tell(self, changes: Mapping[str, int]) -> None:
         for sandbox, spin_us in changes.items():
+            change = self._policy.lend if spin_us else self._policy.take_back
+            moved = change(sandbox, self._now_ns())
+            if moved is not None:
+                self._move(sandbox, moved)
             try:
                 await self._dataplane.put_wake_policy(sandbox, spin_us)
             except (DataplaneError, DataplaneLost) as error:
                 # An older jnetd does not know it, or the sandbox is gone: without a grant it parks, which is right too.
                 logger.debug("spin not granted", extra={"fields": {"error": str(error)}})
                 self._spin.forget(sandbox)
+                self._policy.take_back(sandbox, self._now_ns())

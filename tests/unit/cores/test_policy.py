@@ -82,6 +82,13 @@ def test_a_burner_leaves_its_worker_even_to_a_busy_core() -> None:
     assert [name for name, _ in scene.moves] == ["burner"]
 
 
+def test_a_burner_is_known_although_other_programs_have_most_of_the_core() -> None:
+    scene = Scene(balanced(2))
+    scene.arrive("burner")
+    scene.look({0: 1.0, 1: 1.0}, {"burner": 0.15}, {0: 0.02}, looks=3)
+    assert scene.seat("burner") == (Seat.SPREAD, (1,))
+
+
 def test_a_function_that_answers_much_stays_while_the_other_core_is_the_clients() -> None:
     scene = Scene(balanced(2))
     scene.arrive("aes")

@@ -108,6 +108,30 @@ def test_a_spin_is_granted_to_who_is_apart_and_called_often() -> None:
     run(scene)
 
 
+def test_latency_lends_an_idle_core_to_who_polls() -> None:
+    async def scene(loop: VirtualTimeLoop) -> None:
+        cores = FakeCores(busy={0: 0.5, 1: 0.1}, door={0: 0.3}, shares={"a": 0.2})
+        plane = Plane(rate=25_000)
+        plane.listening["a"] = {8080}
+        async with running(cores, plane, Mode.LATENCY) as steward:
+            steward.seat("a", OWNER, Wish.HOST)
+            await asyncio.sleep(10)
+            assert cores.placed == {"a": (1,)}
+            assert 20 <= plane.spins["a"] <= 50
+            place = steward.assignment("a")
+            assert place is not None
+            assert place.reason == "polls for its next request"
+            plane.rate, cores.door = 100, {0: 0.01}
+            await asyncio.sleep(10)
+            assert cores.placed == {"a": (0,)}
+            assert plane.spins["a"] == 0
+            looks = steward.looks
+            await asyncio.sleep(60)
+            assert steward.looks - looks <= 13, "it sleeps again"
+
+    run(scene)
+
+
 def test_a_refusal_is_said_once_and_ends_nothing(caplog: pytest.LogCaptureFixture) -> None:
     async def scene(loop: VirtualTimeLoop) -> None:
         cores = FakeCores(
