@@ -4,15 +4,17 @@ import asyncio
 import sqlite3
 from collections.abc import Callable
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from junctiond.cores.host import usable_cores
 from junctiond.daemon import AlreadyRunning, Daemon
 from junctiond.dataplane.base import DataplaneError
 from junctiond.dataplane.fake import FakeDataplane
 from junctiond.dataplane.protocol import Function, Replica
-from junctiond.domain import Deployment, EventKind, LogQuery, Namespace, Resources
+from junctiond.domain import Deployment, EventKind, LogQuery, Namespace, Place, Resources
 from junctiond.errors import HostError, Reason
 from junctiond.images.base import ImageConfig, ImageError, ImageReason
 from junctiond.store import Store
@@ -226,6 +228,25 @@ async def test_a_restarted_daemon_takes_over_what_runs(tmp_path: Path):
         assert list(parts.world.sandboxes) == [sandbox]
         assert all(put.replicas for put in parts.plane.history), "a route was withdrawn"
     assert not parts.world.sandboxes
+
+
+async def test_sandboxes_have_their_place_also_under_the_next_daemon(tmp_path: Path):
+    if len(usable_cores()) < 2:
+        pytest.skip("placement needs two cores")
+    door = min(usable_cores())
+    one_core = replace(ONE, annotations={"com.junctiond.cores": "one"})
+    parts = fake_parts(tmp_path)
+    async with running(tmp_path, parts, leave_running=True) as host:
+        await host.client.create(one_core)
+        assert parts.world.launched[0].cores == (door,)
+        stats = await host.client.stats()
+        assert stats.sandboxes[0].place == Place((door,), "paired", "beside its worker")
+        assert (stats.placement, stats.cores) == ("balanced", tuple(sorted(usable_cores())))
+        assert [one.name for one in stats.cpu] == ["one"]
+    assert parts.kernel.placed == {}
+    async with running(tmp_path, parts):
+        (sandbox,) = parts.world.sandboxes
+        assert parts.kernel.placed == {sandbox: (door,)}
 
 
 async def test_after_a_reboot_everything_is_back_without_an_invocation(tmp_path: Path):

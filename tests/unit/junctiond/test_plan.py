@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from junctiond.cores.base import Wish
 from junctiond.domain import Deployment, Resources
 from junctiond.errors import HostError, Reason
 from junctiond.images.base import Image, ImageConfig
@@ -153,6 +154,7 @@ def test_the_order_of_the_environment():
         deployment(env={"a": "x" * 2_000_000}),
         deployment(env_process="a\0b"),
         deployment(annotations={"com.junctiond.port": "0"}),
+        deployment(annotations={"com.junctiond.cores": "2"}),
         deployment(annotations={"com.junctiond.port": "http"}),
         deployment(annotations={"com.openfaas.ready.http.path": "ready"}),
         deployment(annotations={"com.openfaas.ready.http.path": "/a b"}),
@@ -163,6 +165,22 @@ def test_what_no_process_can_have_is_refused(given):
         plan(image(*HTTP), given)
     assert caught.value.reason is Reason.DEPLOYMENT_INVALID
     assert "xxx" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("cpu", "annotations", "expected"),
+    [
+        ("", {}, Wish.HOST),
+        ("1", {}, Wish.ONE),
+        ("250m", {}, Wish.ONE),
+        ("1500m", {}, Wish.MANY),
+        ("250m", {"com.junctiond.cores": "many"}, Wish.MANY),
+        ("4", {"com.junctiond.cores": "one"}, Wish.ONE),
+    ],
+)
+def test_what_a_deployment_says_of_cores(cpu, annotations, expected):
+    given = deployment(limits=Resources("", cpu), annotations=annotations)
+    assert plan(image(*HTTP), given).wish is expected
 
 
 def test_limits_and_grace():
