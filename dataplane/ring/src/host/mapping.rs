@@ -7,7 +7,7 @@ use std::ptr::NonNull;
 use rustix::fs::{
     fallocate, fcntl_add_seals, ftruncate, memfd_create, FallocateFlags, MemfdFlags, SealFlags,
 };
-use rustix::mm::{mmap, munmap, MapFlags, ProtFlags};
+use rustix::mm::{madvise, mmap, munmap, Advice, MapFlags, ProtFlags};
 
 use super::error::SlabError;
 use crate::abi::{SlabImage, SLAB_BYTES, SLOTS_AT, SLOT_BYTES};
@@ -55,6 +55,10 @@ impl Mapping {
             step: "mmap",
             source: io::ErrorKind::Other.into(),
         })?;
+        // A slab is sparse; where shared memory comes in huge pages its first byte would cost 2 MiB.
+        // A kernel without huge pages refuses, which is as good.
+        // SAFETY: advice about the pages that were mapped just now; it changes none of them.
+        let _ = unsafe { madvise(base.as_ptr().cast(), SLAB_BYTES, Advice::LinuxNoHugepage) };
         Ok(Self { memfd, base })
     }
 
