@@ -128,7 +128,8 @@ class Sampler:
     def _worker_times(self, jnetd: int | None) -> dict[int, int]:
         if jnetd is None:
             return {}
-        if self._workers[0] != jnetd:
+        # Also again where some were missing: a jnetd that has just started may not have named its threads.
+        if self._workers[0] != jnetd or len(self._workers[1]) < len(self._doors):
             self._drop_workers()
             self._workers = (jnetd, _open_workers(jnetd))
         times: dict[int, int] = {}
