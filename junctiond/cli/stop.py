@@ -13,25 +13,17 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-import msgspec
-
+from junctiond.sandbox import keepers
+from junctiond.sandbox.base import Status
 from junctiond.settings import Settings
 
 DAEMON_WAIT_S = 150.0
 """Drain (60 s) and grace (30 s) of the functions, and a margin."""
 LEFTOVER_WAIT_S = 40.0
 KILL_WAIT_S = 5.0
-LIVE = frozenset({"building", "running"})
+LIVE = frozenset({Status.BUILDING, Status.RUNNING})
 
 Say = Callable[[str], None]
-
-
-class _KeeperState(msgspec.Struct):
-    """The part of a keeper's state file (docs/protocols.md, section 1) that tells whom to stop."""
-
-    id: str
-    status: str
-    keeper_pid: int
 
 
 def down(settings: Settings, say: Say) -> bool:
@@ -73,13 +65,10 @@ def keeper_pids(sandboxes_dir: Path, pattern: str = "*") -> list[int]:
     """Live keepers of the sandboxes whose id matches; a reused pid of another program is not among them."""
     found = []
     for path in sorted(sandboxes_dir.glob(f"{pattern}/state.json")):
-        try:
-            state = msgspec.json.decode(path.read_bytes(), type=_KeeperState)
-            command = Path(f"/proc/{state.keeper_pid}/cmdline").read_bytes()
-        except (OSError, msgspec.DecodeError):
-            continue
-        if state.status in LIVE and str(path.parent).encode() in command:
-            found.append(state.keeper_pid)
+        state = keepers.read_state(path.parent)
+        pid = keepers.living_keeper(path.parent)
+        if pid is not None and state is not None and state.status in LIVE:
+            found.append(pid)
     return found
 
 

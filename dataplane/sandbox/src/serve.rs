@@ -327,7 +327,7 @@ fn keep(spec: Spec, parent: Option<Parent>, berth: Berth, leash: OwnedFd, launch
             leash: Some(leash),
         })
     };
-    set_title(&format!("jsandbox keep {}", spec.run_dir.display()));
+    let _ = set_title(&format!("jsandbox keep {}", spec.run_dir.display()));
     let id = spec.id.clone();
     let outcome = prepared().and_then(|support| keeper::run(spec, support));
     outcome.unwrap_or_else(|error| {
