@@ -8,11 +8,14 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
 use jd_snapshot::error::Refusal;
-use jd_snapshot::outfit::Baseline;
-use jd_snapshot::procfs;
-use jd_snapshot::quiet::{look, Look};
-use jd_snapshot::take::{take, Request};
 use jd_snapshot::traces::Layer;
+#[cfg(target_arch = "x86_64")]
+use jd_snapshot::{
+    outfit::Baseline,
+    procfs,
+    quiet::{look, Look},
+    take::{take, Request},
+};
 use rustix::process::{pidfd_send_signal, Signal};
 use serde::{Deserialize, Serialize};
 
@@ -98,7 +101,7 @@ fn failure_text(packet: &[u8]) -> String {
     match (packet.get(..7), word(8), word(16), word(24)) {
         (Some([0, 0, 0, 0, 0, 0, 0]), Some(call), Some(result), Some(left)) => format!(
             "call {call} gave {} with {left} steps to go",
-            result.cast_signed()
+            i64::from_ne_bytes(result.to_ne_bytes())
         ),
         _ => String::from_utf8_lossy(packet).into_owned(),
     }
@@ -241,6 +244,14 @@ impl Taker {
     }
 }
 
+#[cfg(not(target_arch = "x86_64"))]
+fn await_and_take(_wish: &Take, _init: i32, _layer: &Layer) -> Result<u64, Refusal> {
+    Err(Refusal::Unfit(
+        "nothing is captured on this architecture".to_owned(),
+    ))
+}
+
+#[cfg(target_arch = "x86_64")]
 fn await_and_take(wish: &Take, init: i32, layer: &Layer) -> Result<u64, Refusal> {
     let begun = Instant::now();
     let pid = procfs::only_child(init)?

@@ -105,7 +105,7 @@ fn ascend(snapshot: &Snapshot, mut present: Present, report: u64) -> Result<Infa
     let fills: usize = snapshot
         .maps
         .iter()
-        .map(|map| 3 + map.advice.len() + map.fills.len())
+        .map(|map| 3 + map.advice.len() + 2 * map.fills.len())
         .sum();
     let steps_max = 64 + fills + snapshot.signals.len() + snapshot.kernel_maps.len() * 2;
     let bytes = (parts.steps + steps_max * size_of::<jump::Step>()).next_multiple_of(PAGE);
@@ -141,7 +141,7 @@ fn ascend(snapshot: &Snapshot, mut present: Present, report: u64) -> Result<Infa
     fill(parts.actions, &words(&actions))?;
     fill(parts.steps, &jump::bytes_of(&steps))?;
     jump::make_code(at, PAGE).map_err(failed)?;
-    jump::block_signals();
+    jump::silence_signals();
     jump::leave_sequences().map_err(failed)?;
     jump::go(jump::Launchpad {
         code: at,

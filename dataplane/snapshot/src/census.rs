@@ -280,7 +280,7 @@ mod tests {
 
     #[test]
     fn files_for_writing_and_kernel_files_are_refused() {
-        let root = Root::of(std::process::id().cast_signed()).expect("root");
+        let root = Root::of(i32::try_from(std::process::id()).expect("a pid")).expect("root");
         for (path, flags) in [
             ("/etc/passwd", libc::O_RDWR),
             ("/proc/1/status", libc::O_RDONLY),

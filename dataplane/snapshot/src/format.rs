@@ -14,6 +14,8 @@ pub const MAGIC: [u8; 8] = *b"JDSNAP01";
 pub const DESCRIPTION_BYTES_MAX: u64 = 8 << 20;
 /// Size of a page, in bytes.
 pub const PAGE: u64 = 4096;
+/// The same as a length in memory.
+pub const PAGE_BYTES: usize = 4096;
 
 /// A whole description.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]

@@ -3,10 +3,17 @@
 
 use std::process::ExitCode;
 
-use jd_snapshot::{ascent, sys};
+/// Of a restorer that could not; the keeper has heard why.
+const FAILED: u8 = 125;
 
+#[cfg(target_arch = "x86_64")]
 fn main() -> ExitCode {
-    let Err(failure) = ascent::run();
-    ascent::tell(&failure);
-    ExitCode::from(sys::jump::FAILED)
+    let Err(failure) = jd_snapshot::ascent::run();
+    jd_snapshot::ascent::tell(&failure);
+    ExitCode::from(FAILED)
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn main() -> ExitCode {
+    ExitCode::from(FAILED)
 }

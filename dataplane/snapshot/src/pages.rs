@@ -5,7 +5,7 @@ use std::io::Write;
 use std::os::unix::fs::FileExt;
 
 use crate::error::{unfit, Part, Refusal};
-use crate::format::{Fill, PAGE};
+use crate::format::{Fill, PAGE, PAGE_BYTES};
 use crate::maps::Area;
 use crate::remote::Remote;
 
@@ -122,10 +122,7 @@ impl<'a> Copier<'a> {
         sparse: bool,
         fills: &mut Vec<Fill>,
     ) -> Result<(), Refusal> {
-        for (page, at) in chunk
-            .chunks(PAGE as usize)
-            .zip((at..).step_by(PAGE as usize))
-        {
+        for (page, at) in chunk.chunks(PAGE_BYTES).zip((at..).step_by(PAGE_BYTES)) {
             if sparse && page.iter().all(|byte| *byte == 0) {
                 continue;
             }

@@ -47,8 +47,9 @@ impl Remote {
             memory,
             scratch: 0,
         };
-        let number = now.orig_rax.cast_signed();
-        let waits = WAITS.contains(&number) && INTERRUPTED.contains(&now.rax.cast_signed());
+        let number = i64::try_from(now.orig_rax).unwrap_or(-1);
+        let result = i64::from_ne_bytes(now.rax.to_ne_bytes());
+        let waits = WAITS.contains(&number) && INTERRUPTED.contains(&result);
         let site = now.rip.wrapping_sub(2);
         let mut code = [0; 2];
         let readable = remote.memory.read_exact_at(&mut code, site).is_ok();

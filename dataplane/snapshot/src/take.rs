@@ -8,7 +8,7 @@ use crate::census;
 use crate::error::{unfit, Part, Refusal};
 use crate::files::Root;
 use crate::fingerprint::fingerprint;
-use crate::format::{Map, Snapshot, PAGE};
+use crate::format::{Map, Snapshot, PAGE_BYTES};
 use crate::maps::{self, Area};
 use crate::outfit::{self, Baseline};
 use crate::pages::{Copier, PageMap};
@@ -204,7 +204,7 @@ fn write_both(
     let from = snapshot
         .write(&mut target)
         .part(|| "writing the description")?;
-    let mut buffer = vec![0; 256 * PAGE as usize];
+    let mut buffer = vec![0; 256 * PAGE_BYTES];
     let mut at = 0;
     while at < bytes {
         let length = usize::try_from(bytes - at)

@@ -7,7 +7,7 @@ use crate::error::{unfit, Part, Refusal};
 use crate::format::{Descriptor, Kind};
 use crate::sys::peer;
 
-const ADDRESS_BYTES: usize = 128;
+const ADDRESS_BYTES: u32 = 128;
 /// Options of a listener that are carried over, as (level, name); each is set before `bind`.
 const OPTIONS: [(i32, i32); 5] = [
     (libc::SOL_SOCKET, libc::SO_REUSEADDR),
@@ -137,16 +137,15 @@ fn listener(guest: &mut Guest<'_>, seen: &Seen, kind: i32) -> Result<Kind, Refus
 /// `getsockname` in its name: only the data plane knows the address that the guest gave.
 fn name_of(guest: &mut Guest<'_>, number: u64) -> Result<Vec<u8>, Refusal> {
     let at = guest.remote.scratch()?;
-    let length_at = at + ADDRESS_BYTES as u64;
+    let length_at = at + u64::from(ADDRESS_BYTES);
     guest
         .remote
-        .write(length_at, &(ADDRESS_BYTES as u32).to_ne_bytes())?;
+        .write(length_at, &ADDRESS_BYTES.to_ne_bytes())?;
     guest
         .remote
         .must(libc::SYS_getsockname, [number, at, length_at, 0, 0, 0])?;
-    let length = usize::try_from(guest.remote.half(length_at)?)
-        .unwrap_or(0)
-        .min(ADDRESS_BYTES);
+    let length = guest.remote.half(length_at)?.min(ADDRESS_BYTES);
+    let length = usize::try_from(length).unwrap_or(0);
     let mut address = vec![0; length];
     guest.remote.read(at, &mut address)?;
     Ok(address)
@@ -167,7 +166,9 @@ fn option_of(
     if done < 0 {
         return Ok(None);
     }
-    Ok(Some(guest.remote.half(at)?.cast_signed()))
+    Ok(Some(i32::from_ne_bytes(
+        guest.remote.half(at)?.to_ne_bytes(),
+    )))
 }
 
 /// Gives both ends of every pipe and pair one id.

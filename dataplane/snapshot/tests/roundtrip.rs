@@ -1,4 +1,5 @@
 //! Real programs, captured and brought back on this machine, without a sandbox around them.
+#![cfg(target_arch = "x86_64")]
 
 use std::fs;
 use std::io::{Read, Write};
@@ -51,7 +52,7 @@ impl Family {
             .stderr(Stdio::null())
             .spawn()
             .expect("a shell");
-        let parent = shell.id().cast_signed();
+        let parent = i32::try_from(shell.id()).expect("a pid");
         let pid = eventually("a child", || procfs::only_child(parent).ok().flatten());
         Self { shell, pid }
     }
@@ -133,6 +134,7 @@ OPEN.read(7)
 ENV = os.environ.get("COLOUR")
 ssl.RAND_bytes(4)
 HITS = []
+signal.signal(signal.SIGPIPE, signal.SIG_DFL)
 signal.signal(signal.SIGUSR1, lambda *_: HITS.append(1))
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
@@ -141,7 +143,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
             "late": abs(time.time() - time.clock_gettime(time.CLOCK_REALTIME)) > 1, "random": os.urandom(8).hex(),
             "tls": ssl.RAND_bytes(8).hex(), "pi": 355 / 113, "hits": len(HITS), "cwd": os.getcwd(),
             "argv": open("/proc/self/cmdline").read().split("\0")[-2], "heap": len("x" * 3000000),
-            "name": open("/proc/self/comm").read().strip(),
+            "name": open("/proc/self/comm").read().strip(), "caught": [
+                line.split()[1] for line in open("/proc/self/status") if line.startswith(("SigCgt", "SigIgn", "SigBlk"))],
+            "maps": sum("jrestore" in line for line in open("/proc/self/maps")), "stack": "[stack]" in open(
+                "/proc/self/maps").read(), "environ": len(open("/proc/self/environ").read()),
         }
         if self.path == "/thread":
             import threading
@@ -169,7 +174,12 @@ fn fact<'a>(answer: &'a str, key: &str) -> &'a str {
         .find(&format!("'{key}': "))
         .unwrap_or_else(|| panic!("{key} in {answer}"));
     let rest = &answer[from + key.len() + 4..];
-    rest.split([',', '}']).next().expect("a value")
+    let ends: &[char] = if rest.starts_with('[') {
+        &[']']
+    } else {
+        &[',', '}']
+    };
+    rest.split(ends).next().expect("a value")
 }
 
 #[test]

@@ -58,6 +58,10 @@ pub fn exec(
     }
     let error = io::Error::last_os_error();
     // SAFETY: as above; whatever is executed now must not inherit them.
-    unsafe { libc::close_range(3, 4, libc::CLOSE_RANGE_CLOEXEC.cast_signed()) };
+    unsafe {
+        for given in [3, 4] {
+            libc::fcntl(given, libc::F_SETFD, libc::FD_CLOEXEC);
+        }
+    }
     error
 }

@@ -47,7 +47,8 @@ pub fn set_status(descriptor: i32, status: u32) -> io::Result<()> {
 /// Those of open(2).
 pub fn open(path: &str, flags: u32) -> io::Result<i32> {
     let path = CString::new(path)?;
-    let flags = flags.cast_signed() | libc::O_CLOEXEC | libc::O_NOCTTY;
+    let flags =
+        libc::c_int::try_from(flags).map_err(io::Error::other)? | libc::O_CLOEXEC | libc::O_NOCTTY;
     // SAFETY: the path ends with NUL and lives across the call.
     number(unsafe { libc::open(path.as_ptr(), flags) }.into())
 }
@@ -57,8 +58,9 @@ pub fn open(path: &str, flags: u32) -> io::Result<i32> {
 /// # Errors
 /// `ESPIPE`.
 pub fn seek(descriptor: i32, at: u64) -> io::Result<()> {
+    let at = i64::try_from(at).map_err(io::Error::other)?;
     // SAFETY: numbers only.
-    checked(unsafe { libc::lseek(descriptor, at.cast_signed(), libc::SEEK_SET) }).map(drop)
+    checked(unsafe { libc::lseek(descriptor, at, libc::SEEK_SET) }).map(drop)
 }
 
 /// A socket that listens as an earlier one did.

@@ -23,8 +23,8 @@ pub struct Step {
 pub const STORE: u64 = u64::MAX;
 /// Every result but an error is right.
 pub const ANY: u64 = u64::MAX;
-/// Exit status of a restorer whose step failed.
-pub const FAILED: u8 = 125;
+/// Every result is right.
+pub const IGNORED: u64 = u64::MAX - 1;
 /// Length of the packet that tells of a failure: `r` and seven zeros, then number, result and steps left as u64.
 pub const FAILURE_BYTES: usize = 32;
 
@@ -52,9 +52,11 @@ std::arch::global_asm!(
     "cmp rax, -1",
     "je 4f",
     "syscall",
+    "mov rcx, [r12 + 56]",
+    "cmp rcx, -2",
+    "je 3f",
     "cmp rax, -4095",
     "jae 6f",
-    "mov rcx, [r12 + 56]",
     "cmp rcx, -1",
     "je 3f",
     "cmp rax, rcx",
@@ -130,7 +132,8 @@ pub fn fill(at: u64, bytes: usize, offset: usize, content: &[u8]) -> io::Result<
     {
         return Err(io::ErrorKind::InvalidInput.into());
     }
-    let to = (at as usize + offset) as *mut u8;
+    let at = usize::try_from(at).map_err(io::Error::other)?;
+    let to = (at + offset) as *mut u8;
     // SAFETY: the caller's mapping has `bytes` from `at` on, nothing else refers to it, and the end was checked.
     unsafe { std::ptr::copy_nonoverlapping(content.as_ptr(), to, content.len()) };
     Ok(())
@@ -201,8 +204,9 @@ pub fn go(pad: Launchpad) -> ! {
     }
 }
 
-/// Blocks every signal: from here on handlers would run on memory that is being replaced.
-pub fn block_signals() {
+/// Blocks every signal, for handlers would run on memory that is being replaced, and gives each its default action: the
+/// language's runtime has set some.
+pub fn silence_signals() {
     let all = u64::MAX;
     // SAFETY: the kernel reads eight bytes of a live local.
     unsafe {
@@ -214,6 +218,19 @@ pub fn block_signals() {
             8_usize,
         )
     };
+    let default = [0_u64; 4];
+    for signal in 1..=64 {
+        // SAFETY: the kernel reads 32 bytes of a live local; signals that cannot be changed are refused without effect.
+        unsafe {
+            libc::syscall(
+                libc::SYS_rt_sigaction,
+                signal,
+                &raw const default,
+                0_usize,
+                8_usize,
+            )
+        };
+    }
 }
 
 /// Takes this thread's restartable sequences back, if the C library registered any: the kernel would write into

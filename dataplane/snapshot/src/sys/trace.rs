@@ -193,7 +193,7 @@ impl Tracee {
         if after.rip != site + 2 {
             return Err(io::ErrorKind::Interrupted.into());
         }
-        Ok(after.rax.cast_signed())
+        Ok(i64::from_ne_bytes(after.rax.to_ne_bytes()))
     }
 
     /// Puts the registers back as they were at the stop; the call that was interrupted then goes on.
