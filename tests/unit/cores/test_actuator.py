@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from junctiond.cores import actuator
 from junctiond.cores.actuator import AffinityActuator, threads
 from junctiond.cores.base import Actuator
 from junctiond.cores.fake import FakeCores
@@ -114,3 +115,20 @@ def test_our_own_threads_stay() -> None:
     before = os.sched_getaffinity(threading.get_native_id())
     AffinityActuator(PARENT).place("nobody", USABLE[:1])
     assert os.sched_getaffinity(threading.get_native_id()) == before
+
+
+def test_version_2_has_its_own_file_of_threads_and_perhaps_a_cpuset(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    try:
+        (tmp_path / "cgroup.threads").write_text(f"{child.pid}\n")
+        (tmp_path / "cpuset.cpus").write_text("")
+        monkeypatch.setattr(actuator, "cgroup_folders", lambda parent, sandbox: [tmp_path])
+        assert AffinityActuator(PARENT).place("s", USABLE[-1:]) == ""
+        assert os.sched_getaffinity(child.pid) == {USABLE[-1]}
+        assert (tmp_path / "cpuset.cpus").read_text() == str(USABLE[-1])
+    finally:
+        child.kill()
+        child.communicate()
+    assert AffinityActuator(PARENT).place("s", USABLE[:1]) == "", "it ended meanwhile"
