@@ -61,7 +61,7 @@ impl<'a> Buffers<'a> {
 
     /// The next stretch of memory; `None` at the end.
     #[inline]
-    pub fn next(&mut self) -> Option<(*mut u8, usize)> {
+    pub fn stretch(&mut self) -> Option<(*mut u8, usize)> {
         if self.left == 0 {
             return None;
         }
@@ -77,7 +77,7 @@ impl<'a> Buffers<'a> {
         }
     }
 
-    /// So much of the stretch that [`Self::next`] gave was moved.
+    /// So much of the stretch that [`Self::stretch`] gave was moved.
     #[inline]
     pub fn advance(&mut self, len: usize) {
         self.offset += len;

@@ -15,7 +15,9 @@
     clippy::cast_sign_loss,
     clippy::cast_lossless,
     clippy::new_without_default,
-    clippy::too_many_arguments
+    clippy::too_many_arguments,
+    clippy::macro_metavars_in_unsafe,
+    clippy::many_single_char_names
 )]
 #![cfg(all(target_arch = "x86_64", target_os = "linux"))]
 
@@ -31,6 +33,7 @@ pub mod next;
 pub mod park;
 pub mod poll;
 pub mod process;
+pub mod select;
 pub mod signals;
 pub mod sys;
 pub mod table;

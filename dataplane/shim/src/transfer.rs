@@ -90,7 +90,7 @@ fn take(ring: Ring, buffers: &mut Buffers<'_>, flags: i32) -> Look {
     }
     let end = ring.end();
     let before = done;
-    while let Some((target, len)) = buffers.next() {
+    while let Some((target, len)) = buffers.stretch() {
         // SAFETY: memory that the caller named for this; a wrong address faults here as it would fail there.
         let taken = unsafe {
             match flags & (msg::PEEK | msg::TRUNC) {
@@ -117,7 +117,7 @@ fn take(ring: Ring, buffers: &mut Buffers<'_>, flags: i32) -> Look {
 /// Reads what was in the socket before the ring began.
 fn take_pending(ring: Ring, buffers: &mut Buffers<'_>, flags: i32) -> isize {
     let pending = &ring.connection.pending;
-    let Some((target, len)) = buffers.next() else {
+    let Some((target, len)) = buffers.stretch() else {
         return 0;
     };
     let len = len.min(pending.load(Ordering::Relaxed) as usize);
@@ -215,7 +215,7 @@ fn put(ring: Ring, buffers: &mut Buffers<'_>) -> Look {
     }
     let end = ring.end();
     let mut done = 0;
-    while let Some((source, len)) = buffers.next() {
+    while let Some((source, len)) = buffers.stretch() {
         // SAFETY: memory that the caller named for this; a wrong address faults here as it would fail there.
         let put = unsafe { end.publish_from(source, len) };
         buffers.advance(put);
@@ -239,7 +239,7 @@ fn put(ring: Ring, buffers: &mut Buffers<'_>) -> Look {
 
 /// Once more under the same lock, after space has come.
 fn put_more(ring: Ring, buffers: &mut Buffers<'_>) -> Look {
-    let Some((source, len)) = buffers.next() else {
+    let Some((source, len)) = buffers.stretch() else {
         return Look::Bytes(0);
     };
     let end = ring.end();

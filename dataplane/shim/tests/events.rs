@@ -1,5 +1,4 @@
 //! Readiness through the shim: the same program with and without rings says the same.
-#[allow(dead_code, missing_docs)]
 mod support;
 
 use std::time::Duration;

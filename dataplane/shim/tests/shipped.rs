@@ -1,5 +1,4 @@
 //! The library as it is shipped: what it needs of others, and that any dynamic program can load it.
-#[allow(dead_code, missing_docs)]
 mod support;
 
 use std::collections::BTreeSet;

@@ -1,5 +1,4 @@
 //! Bytes through the shim: the same program with and without rings says the same.
-#[allow(dead_code, missing_docs)]
 mod support;
 
 use support::twins::{text, twins};

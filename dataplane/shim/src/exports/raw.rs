@@ -51,125 +51,89 @@ unsafe fn process(number: i64, a: usize, b: usize, c: usize, d: usize, e: usize)
     answer
 }
 
-/// Calls on a descriptor that the shim answers for; `None`: the kernel does.
+/// Calls that the shim answers for; `None`: the kernel does.
 unsafe fn known(number: usize, arguments: [usize; 6]) -> Option<i64> {
-    let [a, b, c, d, e, f] = arguments;
-    // SAFETY: the caller's arguments, in the order of the functions of these names.
+    // SAFETY: the caller's arguments.
     unsafe {
+        readiness_call(number, arguments).or_else(|| {
+            // Everything else has its descriptor first.
+            let kind = table::look(arguments[0] as i32).kind();
+            if !matches!(kind, Kind::Ring | Kind::Watched | Kind::Upgrading) {
+                return None;
+            }
+            transfer_call(number, arguments).or_else(|| descriptor_call(number, arguments))
+        })
+    }
+}
+
+/// A signal set's mask as the kernel takes it is as long as ours: eight bytes.
+unsafe fn readiness_call(number: usize, [a, b, c, d, e, _]: [usize; 6]) -> Option<i64> {
+    let (fd, third, fourth) = (a as i32, c as i32, d as i32);
+    // SAFETY: the caller's arguments, in the order of the functions of these names.
+    let answer = unsafe {
         match number {
-            nr::EPOLL_CREATE => return Some(i64::from(readiness::epoll_create(a as i32))),
-            nr::EPOLL_CREATE1 => return Some(i64::from(readiness::epoll_create1(a as i32))),
-            nr::EPOLL_CTL => {
-                return Some(i64::from(readiness::epoll_ctl(
-                    a as i32,
-                    b as i32,
-                    c as i32,
-                    d as *mut _,
-                )))
-            }
-            nr::EPOLL_WAIT => {
-                return Some(i64::from(readiness::epoll_wait(
-                    a as i32,
-                    b as *mut _,
-                    c as i32,
-                    d as i32,
-                )))
-            }
+            nr::EPOLL_CREATE => readiness::epoll_create(fd),
+            nr::EPOLL_CREATE1 => readiness::epoll_create1(fd),
+            nr::EPOLL_CTL => readiness::epoll_ctl(fd, b as i32, third, d as *mut _),
+            nr::EPOLL_WAIT => readiness::epoll_wait(fd, b as *mut _, third, fourth),
             nr::EPOLL_PWAIT => {
-                return Some(i64::from(readiness::epoll_pwait(
-                    a as i32,
-                    b as *mut _,
-                    c as i32,
-                    d as i32,
-                    e as *const _,
-                )));
+                readiness::epoll_pwait(fd, b as *mut _, third, fourth, e as *const _)
             }
             nr::EPOLL_PWAIT2 => {
-                return Some(i64::from(readiness::epoll_pwait2(
-                    a as i32,
-                    b as *mut _,
-                    c as i32,
-                    d as *const _,
-                    e as *const _,
-                )));
+                readiness::epoll_pwait2(fd, b as *mut _, third, d as *const _, e as *const _)
             }
-            nr::SELECT => {
-                return Some(i64::from(readiness::select(
-                    a as i32,
-                    b as *mut _,
-                    c as *mut _,
-                    d as *mut _,
-                    e as *mut _,
-                )));
-            }
-            nr::POLL => return Some(i64::from(readiness::poll(a as *mut _, b as u64, c as i32))),
-            nr::PPOLL => {
-                return Some(i64::from(readiness::ppoll(
-                    a as *mut _,
-                    b as u64,
-                    c as *const _,
-                    d as *const _,
-                )));
-            }
-            _ => {}
+            nr::SELECT => readiness::select(fd, b as *mut _, c as *mut _, d as *mut _, e as *mut _),
+            nr::POLL => readiness::poll(a as *mut _, b as u64, third),
+            nr::PPOLL => readiness::ppoll(a as *mut _, b as u64, c as *const _, d as *const _),
+            _ => return None,
         }
-        // Everything else has its descriptor first.
-        if !matches!(
-            table::look(a as i32).kind(),
-            Kind::Ring | Kind::Watched | Kind::Upgrading
-        ) {
-            return None;
+    };
+    Some(i64::from(answer))
+}
+
+unsafe fn transfer_call(number: usize, [a, b, c, d, e, f]: [usize; 6]) -> Option<i64> {
+    let (fd, flags) = (a as i32, d as i32);
+    // SAFETY: the caller's arguments, in the order of the functions of these names.
+    let answer = unsafe {
+        match number {
+            nr::READ => transfer::read(fd, b as *mut u8, c),
+            nr::WRITE => transfer::write(fd, b as *const u8, c),
+            nr::READV => transfer::readv(fd, b as *const _, c as i32),
+            nr::WRITEV => transfer::writev(fd, b as *const _, c as i32),
+            nr::RECVFROM => {
+                transfer::recvfrom(fd, b as *mut u8, c, flags, e as *mut u8, f as *mut u32)
+            }
+            nr::SENDTO => transfer::sendto(fd, b as *const u8, c, flags, e as *const u8, f as u32),
+            nr::RECVMSG => transfer::recvmsg(fd, b as *mut _, c as i32),
+            nr::SENDMSG => transfer::sendmsg(fd, b as *const _, c as i32),
+            nr::SENDFILE => transfer::sendfile(fd, b as i32, c as *mut i64, d),
+            nr::SPLICE => transfer::splice(fd, b as *mut i64, c as i32, d as *mut i64, e, f as u32),
+            _ => return None,
         }
-        Some(match number {
-            nr::READ => transfer::read(a as i32, b as *mut u8, c) as i64,
-            nr::WRITE => transfer::write(a as i32, b as *const u8, c) as i64,
-            nr::READV => transfer::readv(a as i32, b as *const _, c as i32) as i64,
-            nr::WRITEV => transfer::writev(a as i32, b as *const _, c as i32) as i64,
-            nr::RECVFROM => transfer::recvfrom(
-                a as i32,
-                b as *mut u8,
-                c,
-                d as i32,
-                e as *mut u8,
-                f as *mut u32,
-            ) as i64,
-            nr::SENDTO => transfer::sendto(
-                a as i32,
-                b as *const u8,
-                c,
-                d as i32,
-                e as *const u8,
-                f as u32,
-            ) as i64,
-            nr::RECVMSG => transfer::recvmsg(a as i32, b as *mut _, c as i32) as i64,
-            nr::SENDMSG => transfer::sendmsg(a as i32, b as *const _, c as i32) as i64,
-            nr::SHUTDOWN => i64::from(descriptors::shutdown(a as i32, b as i32)),
-            nr::FCNTL => i64::from(descriptors::fcntl(a as i32, b as i32, c)),
-            nr::IOCTL => i64::from(descriptors::ioctl(a as i32, b, c)),
-            nr::DUP => i64::from(descriptors::dup(a as i32)),
-            nr::DUP2 => i64::from(descriptors::dup2(a as i32, b as i32)),
-            nr::DUP3 => i64::from(descriptors::dup3(a as i32, b as i32, c as i32)),
-            nr::SETSOCKOPT => i64::from(descriptors::setsockopt(
-                a as i32,
-                b as i32,
-                c as i32,
-                d as *const u8,
-                e as u32,
-            )),
-            nr::SENDFILE => transfer::sendfile(a as i32, b as i32, c as *mut i64, d) as i64,
-            nr::SPLICE => transfer::splice(
-                a as i32,
-                b as *mut i64,
-                c as i32,
-                d as *mut i64,
-                e,
-                f as u32,
-            ) as i64,
+    };
+    Some(answer as i64)
+}
+
+unsafe fn descriptor_call(number: usize, [a, b, c, d, e, _]: [usize; 6]) -> Option<i64> {
+    let fd = a as i32;
+    // SAFETY: the caller's arguments, in the order of the functions of these names.
+    let answer = unsafe {
+        match number {
+            nr::SHUTDOWN => descriptors::shutdown(fd, b as i32),
+            nr::FCNTL => descriptors::fcntl(fd, b as i32, c),
+            nr::IOCTL => descriptors::ioctl(fd, b, c),
+            nr::DUP => descriptors::dup(fd),
+            nr::DUP2 => descriptors::dup2(fd, b as i32),
+            nr::DUP3 => descriptors::dup3(fd, b as i32, c as i32),
+            nr::SETSOCKOPT => {
+                descriptors::setsockopt(fd, b as i32, c as i32, d as *const u8, e as u32)
+            }
             nr::SENDMMSG | nr::RECVMMSG => {
-                leave_to_kernel(a as i32);
+                leave_to_kernel(fd);
                 return None;
             }
             _ => return None,
-        })
-    }
+        }
+    };
+    Some(i64::from(answer))
 }

@@ -4,6 +4,7 @@ use crate::epoll::{self, Timeout};
 use crate::exports;
 use crate::next::{self, finish};
 use crate::poll::{self, Limit};
+use crate::select;
 use crate::sys::{EpollEvent, PollFd, Time};
 
 exports! {
@@ -51,7 +52,7 @@ exports! {
         let whole_ns = timeout.as_ref().map(|time| crate::park::timeval_ns(*time));
         let begun_ns = if whole_ns.is_some() { next::now_ns() } else { 0 };
         let limit = Limit { ns: whole_ns };
-        let Some(answer) = poll::select(count, [read, write, except], limit, epoll::NO_MASK) else {
+        let Some(answer) = select::select(count, [read, write, except], limit, epoll::NO_MASK) else {
             return next::select(count, read, write, except, timeout);
         };
         if let (Some(whole_ns), Some(time)) = (whole_ns, timeout.as_mut()) {
@@ -67,7 +68,7 @@ exports! {
     ) -> i32 {
         if poll::concerns_us() {
             let limit = Limit::exact(timeout.as_ref().copied());
-            if let Some(answer) = poll::select(count, [read, write, except], limit, mask) {
+            if let Some(answer) = select::select(count, [read, write, except], limit, mask) {
                 return finish(answer) as i32;
             }
         }

@@ -1,6 +1,7 @@
 //! A program under test: started with or without the library, its output collected.
 
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -44,7 +45,9 @@ impl Guest {
                 .env("LD_PRELOAD", library::for_tests())
                 .env("JSHIM_TEST_HOST", &player.name);
         }
+        // A group of its own: what it forks goes with it.
         let mut child = command
+            .process_group(0)
             .stdout(Stdio::piped())
             .spawn()
             .expect("the program starts");
@@ -86,17 +89,14 @@ impl Guest {
 
 impl Drop for Guest {
     fn drop(&mut self) {
-        if matches!(self.child.try_wait(), Ok(None)) {
-            let _ = self.child.kill();
-            let _ = self.child.wait();
+        if let Some(group) = rustix::process::Pid::from_raw(self.child.id().cast_signed()) {
+            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
         }
+        let ended = self.child.wait();
         if std::thread::panicking() {
             let mut said = String::new();
             let _ = self.out.read_to_string(&mut said);
-            eprintln!(
-                "the program said {said:?} and ended: {:?}",
-                self.child.try_wait()
-            );
+            eprintln!("the program said {said:?} and ended: {ended:?}");
         }
     }
 }

@@ -1,0 +1,175 @@
+//! Servers as people run them: bare, with the library, and on rings their answers are the same, byte for byte.
+mod support;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use support::guest::{Guest, Mode, MODES};
+use support::peer::Peer;
+use support::player::Player;
+
+fn script(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/guests")
+        .join(name)
+}
+
+fn body(len: usize) -> Vec<u8> {
+    (0..len).map(|at| (at * 7 + at / 251) as u8).collect()
+}
+
+fn post(path: &str, body: &[u8]) -> Vec<u8> {
+    let mut request = format!(
+        "POST {path} HTTP/1.1\r\nHost: test\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    )
+    .into_bytes();
+    request.extend_from_slice(body);
+    request
+}
+
+/// One answer: its head and its body.
+fn answer(peer: &Peer) -> Vec<u8> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.extend(peer.take(1));
+    }
+    let text = String::from_utf8_lossy(&head).to_lowercase();
+    let length = text
+        .split("content-length: ")
+        .nth(1)
+        .and_then(|rest| rest.split("\r\n").next());
+    let length: usize = length.expect("a length").parse().expect("a number");
+    head.extend(peer.take(length));
+    head
+}
+
+/// Requests of many sizes, pieces and connections; everything that was answered, in order.
+fn talk(player: &Player, port: u16, connections: usize) -> Vec<u8> {
+    let mut said = Vec::new();
+    let peers: Vec<Peer> = (0..connections)
+        .map(|_| Peer::new(player.connect(port)))
+        .collect();
+    for peer in &peers {
+        for len in [0, 1, 600, 600, 9_000, 70_000, 300_000, 5] {
+            peer.send(&post("/", &body(len)));
+            said.extend(answer(peer));
+        }
+        // In pieces.
+        let request = post("/sleep", &body(3_000));
+        for piece in request.chunks(1_100) {
+            peer.send(piece);
+            std::thread::sleep(std::time::Duration::from_millis(2));
+        }
+        said.extend(answer(peer));
+    }
+    for round in 0..30 {
+        for (at, peer) in peers.iter().enumerate() {
+            peer.send(&post("/", &body(round * 97 + at)));
+        }
+        for peer in &peers {
+            said.extend(answer(peer));
+        }
+    }
+    peers[0].send(&post("/child", b"a "));
+    said.extend(answer(&peers[0]));
+    for peer in &peers {
+        peer.send(&post("/", b"after"));
+        said.extend(answer(peer));
+    }
+    for peer in &peers {
+        peer.line().end_sending();
+    }
+    said
+}
+
+fn twins(connections: usize, command: impl Fn() -> Command) {
+    let mut first: Option<Vec<u8>> = None;
+    for mode in MODES {
+        eprintln!("{mode:?}");
+        let player = Player::start(mode == Mode::Rings);
+        let mut command = command();
+        command.stdin(Stdio::null());
+        let guest = Guest::spawn(command, mode, &player);
+        let said = talk(&player, guest.port, connections);
+        let upgrades = player.upgrades() as usize;
+        assert_eq!(
+            upgrades,
+            if mode == Mode::Rings { connections } else { 0 },
+            "{mode:?}"
+        );
+        match &first {
+            None => first = Some(said),
+            Some(first) => assert!(&said == first, "{mode:?}: other answers than bare"),
+        }
+    }
+}
+
+fn python() -> &'static str {
+    // The project's own environment has uvloop; any Python has the rest.
+    let own = concat!(env!("CARGO_MANIFEST_DIR"), "/../../.venv/bin/python");
+    if Path::new(own).exists() {
+        own
+    } else {
+        "python3"
+    }
+}
+
+fn run(program: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(program);
+    command.args(arguments);
+    command
+}
+
+#[test]
+fn python_with_a_thread_for_each_connection() {
+    let script = script("threaded.py");
+    twins(5, || run(python(), &[script.to_str().expect("text")]));
+}
+
+#[test]
+fn python_with_timeouts() {
+    // With a timeout Python polls before every read, on a non-blocking socket.
+    let script = script("threaded.py");
+    twins(3, || run(python(), &[script.to_str().expect("text"), "30"]));
+}
+
+#[test]
+fn asyncio() {
+    let script = script("loop.py");
+    twins(8, || run(python(), &[script.to_str().expect("text")]));
+}
+
+#[test]
+fn uvloop() {
+    if run(python(), &["-c", "import uvloop"])
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
+    {
+        let script = script("loop.py");
+        twins(8, || {
+            run(python(), &[script.to_str().expect("text"), "uvloop"])
+        });
+    }
+}
+
+#[test]
+fn workers_forked_before_they_accept() {
+    let script = script("forking.py");
+    // One connection a worker at a time.
+    twins(2, || run(python(), &[script.to_str().expect("text")]));
+}
+
+#[test]
+fn node() {
+    if Command::new("node")
+        .arg("--version")
+        .stdout(Stdio::null())
+        .status()
+        .is_ok()
+    {
+        let script = script("server.js");
+        twins(8, || run("node", &[script.to_str().expect("text")]));
+    }
+}
