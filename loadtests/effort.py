@@ -24,7 +24,7 @@ class Effort:
     warmup_requests: int = 200
     duration_s: float = 1.0
     warmup_s: float = 0.5
-    launches: int = 10
+    launches: int = 8
     replicas: int = 20
     cold_starts: int = 2000
     idle_replicas: int = 1000

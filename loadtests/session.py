@@ -4,7 +4,7 @@ import os
 import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from loadtests import (
@@ -101,7 +101,7 @@ def _warm(session: Session, images: str, programs: dict[str, Program]) -> None:
         with instance(placement) as host:
             if old := stale(host.settings):
                 session.say(f"older than their sources: {', '.join(old)}; make build?")
-            with stand(host, images, programs, subjects, placement) as cells:
+            with stand(host, images, programs, subjects, placement, whole=whole) as cells:
                 conditions = warm.Conditions(
                     sections=sections,
                     effort=session.effort,
@@ -109,8 +109,6 @@ def _warm(session: Session, images: str, programs: dict[str, Program]) -> None:
                     use_wrk=session.use_wrk,
                     control_socket=host.settings.control_socket,
                 )
-                if not whole:
-                    cells = [replace(cell, full=False) for cell in cells]
                 found, kept = warm.measure(
                     cells, conditions, session.seed, quiet=session.quiet, say=session.say
                 )

@@ -42,36 +42,43 @@ def stand(
     programs: Mapping[str, Program],
     subjects: Sequence[str],
     placement: Placement,
+    *,
+    whole: bool,
 ) -> Iterator[list[Cell]]:
     """Starts all targets of the functions in a placement, and removes them.
 
-    Where rings can be had, every function is deployed twice, once with them turned off.
+    With `whole`, every function is deployed twice where rings can be had, once with them turned off, and nginx and the
+    bridge are there; without it, only what is needed to see what the placement does to ours and to bare.
     """
     cells: list[Cell] = []
     with ExitStack() as stack:
         for subject in subjects:
-            cells += _deployed(stack, host, subject, f"{images}/{subject}:latest")
+            cells += _deployed(stack, host, subject, f"{images}/{subject}:latest", twice=whole)
         with servers(placement):
             bare = {name: stack.enter_context(baselines.bare(programs[name])) for name in subjects}
-            proxies = stack.enter_context(nginx_proxy.proxies(programs["nginx"], bare, placement))
-            if BRIDGED in subjects and placement is Placement.SPLIT:
+            cells += [Cell(name, "bare", target, full=whole) for name, target in bare.items()]
+            if whole:
+                around = nginx_proxy.proxies(programs["nginx"], bare, placement)
+                proxies = stack.enter_context(around)
+                cells += [Cell(name, "nginx", target) for name, target in proxies.items()]
+            if whole and BRIDGED in subjects:
                 bridge = stack.enter_context(baselines.bridge(programs[BRIDGED]))
                 cells.append(Cell(BRIDGED, "bridge", bridge))
-        cells += [Cell(name, "bare", target, full=True) for name, target in bare.items()]
-        cells += [Cell(name, "nginx", target) for name, target in proxies.items()]
         yield cells
 
 
-def _deployed(stack: ExitStack, host: Instance, subject: str, image: str) -> list[Cell]:
+def _deployed(
+    stack: ExitStack, host: Instance, subject: str, image: str, *, twice: bool
+) -> list[Cell]:
     wanted = {"fd": subject}
     if host.settings.shim() is not None:
-        wanted = {"ring": subject, "fd": f"{subject}-fd"}
+        wanted = {"ring": subject} | ({"fd": f"{subject}-fd"} if twice else {})
     cells = []
     for attachment, function in wanted.items():
         host.gateway.deploy(function, image, rings=function == subject)
         stack.callback(host.gateway.remove, function)
         host.gateway.wait_for_replicas(function, 1)
         target = host.target(function)
-        full = function == subject
+        full = twice and function == subject
         cells.append(Cell(subject, attachment, target, ours=True, function=function, full=full))
     return cells
