@@ -48,6 +48,8 @@ from junctiond.version import commit, version
 logger = logging.getLogger(__name__)
 
 PROTOCOL = 1
+MEASURED_AT_ONCE = 32
+"""Sandboxes whose files are read before others of the daemon's tasks get their turn: launches must not wait."""
 _STATES = {
     Phase.LAUNCHING: SandboxState.LAUNCHING,
     Phase.READY: SandboxState.READY,
@@ -288,11 +290,14 @@ class Host:
         listening: dict[str, tuple[int, ...]] = {}
         with contextlib.suppress(DataplaneLost, DataplaneError):
             listening = {one.sandbox: one.listening for one in await self._dataplane.sandboxes()}
-        found = [
-            self._sandbox(controller, replica, listening.get(replica.sandbox, ()))
-            for controller in self._registry.controllers()
-            for replica in controller.observed.replicas
-        ]
+        found = []
+        for controller in self._registry.controllers():
+            for replica in controller.observed.replicas:
+                found.append(
+                    self._sandbox(controller, replica, listening.get(replica.sandbox, ()))
+                )
+                if len(found) % MEASURED_AT_ONCE == 0:
+                    await asyncio.sleep(0)
         return sorted(found, key=lambda one: (one.namespace, one.name, one.id))
 
     # Rules.

@@ -51,7 +51,8 @@ class WatchedKeeper:
 def read_state(folder: Path) -> KeeperState | None:
     """What the keeper of a run folder wrote last."""
     try:
-        return msgspec.json.decode((folder / STATE_FILE).read_bytes(), type=KeeperState)
+        with open(f"{folder}/{STATE_FILE}", "rb") as file:  # noqa: PTH123 - one for each line of `ps`
+            return msgspec.json.decode(file.read(), type=KeeperState)
     except (OSError, msgspec.MsgspecError):
         return None
 
