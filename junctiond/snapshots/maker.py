@@ -6,6 +6,8 @@ No invocation ever reaches it, so what is captured has seen the function's start
 import asyncio
 import contextlib
 import logging
+import time
+from dataclasses import replace
 from typing import Protocol
 
 import msgspec
@@ -17,7 +19,7 @@ from junctiond.lifecycle.generation import Generation
 from junctiond.sandbox.base import KeeperState, Launcher, LaunchError
 from junctiond.sandbox.spec import SandboxSpec, SnapshotTake, SnapshotWish
 from junctiond.settings import Settings, SettingsError
-from junctiond.snapshots.shelf import Owner, Shelf
+from junctiond.snapshots.shelf import AGE_NS_MAX, Attempts, Owner, Shelf
 from junctiond.snapshots.worth import Start, objection, worth_taking
 from junctiond.store import Lease
 
@@ -27,6 +29,8 @@ PAUSE_S = 0.5
 """The invocations that the new replica was started for come first."""
 TAKE_TIMEOUT_MS = 20_000
 HANG_S = 40.0
+ATTEMPTS_MAX = 3
+"""Of one key in the time that a snapshot lasts: one whose replicas do not live is not taken for ever."""
 LOOK_S = 0.04
 """Between looks at the builder's sockets; the keeper lets a program settle for longer than this."""
 
@@ -66,7 +70,6 @@ class SnapshotMaker:
         self._shelf = shelf
         self._pause_s = pause_s
         self._queue: asyncio.Queue[tuple[Owner, str, Generation]] = asyncio.Queue()
-        self._tried: dict[Owner, str] = {}
 
     async def run(self) -> None:
         """Takes what was found worth it, one after another, until cancelled."""
@@ -94,12 +97,23 @@ class SnapshotMaker:
             took_ns=lease.ready_at_ns - state.started_at_ns,
             restored=outcome is not None and outcome.restored,
             exists=self._shelf.fresh(owner, key) is not None,
-            refused=self._tried.get(owner) == key,
+            refused=self._blocked(owner, key),
         )
         if worth_taking(start):
-            self._tried[owner] = key
+            before = self._shelf.attempts.get(owner)
+            count = before.count if before is not None and before.key == key else 0
+            now_ns = time.monotonic_ns()
+            self._shelf.attempts[owner] = Attempts(key, count + 1, now_ns, underway=True)
             self._shelf.claim(owner, key)
             self._queue.put_nowait((owner, key, generation))
+
+    def _blocked(self, owner: Owner, key: str) -> bool:
+        """Whether another attempt would be in vain: one is under way, was refused, or several did not last."""
+        made = self._shelf.attempts.get(owner)
+        if made is None or made.key != key:
+            return False
+        lately = time.monotonic_ns() - made.last_ns < AGE_NS_MAX
+        return made.underway or made.refused or (lately and made.count >= ATTEMPTS_MAX)
 
     def _count(self, owner: Owner, sandbox: str, restored: bool, fallback: str | None) -> None:
         counts = self._shelf.counts
@@ -109,8 +123,6 @@ class SnapshotMaker:
             logger.info("replica restored", extra={"fields": fields})
         elif fallback:
             counts.fallbacks += 1
-            # Its file is gone; the next ordinary start may take another.
-            self._tried.pop(owner, None)
             logger.warning("not restored", extra={"fields": fields | {"why": fallback}})
 
     async def _make(self, owner: Owner, key: str, generation: Generation) -> None:
@@ -123,9 +135,12 @@ class SnapshotMaker:
             taken_bytes, refused = await self._build(owner, key, generation)
         except (OSError, HostError, LaunchError, SettingsError) as error:
             taken_bytes, refused = 0, str(error)
+        finally:
+            self._settle(owner, key, refused="")
         if not self._shelf.wants(owner, key):
             return
         if refused:
+            self._settle(owner, key, refused)
             counts.refused += 1
             counts.reasons[owner] = refused
             self._shelf.discard(owner, key)
@@ -135,6 +150,11 @@ class SnapshotMaker:
         counts.taken += 1
         counts.reasons.pop(owner, None)
         logger.info("snapshot taken", extra={"fields": fields | {"bytes": taken_bytes}})
+
+    def _settle(self, owner: Owner, key: str, refused: str) -> None:
+        made = self._shelf.attempts.get(owner)
+        if made is not None and made.key == key:
+            self._shelf.attempts[owner] = replace(made, underway=False, refused=bool(refused))
 
     async def _build(self, owner: Owner, key: str, generation: Generation) -> tuple[int, str]:
         """Bytes taken, and why not."""
@@ -148,14 +168,18 @@ class SnapshotMaker:
             state = self._launcher.state(lease.sandbox)
         finally:
             # Also when the daemon stops: the sandbox must not outlive its lease.
-            self._launcher.kill(lease.sandbox)
-            await asyncio.shield(self._builder.forget(lease.sandbox))
+            await asyncio.shield(self._clear(lease.sandbox))
         outcome = state.snapshot if state else None
         if outcome is None or outcome.taken_bytes is None:
             why = outcome.refused if outcome else (state.error if state else None)
             return 0, why or "its sandbox ended before it could be captured"
         sockets = counters.injected if counters else 0
         return outcome.taken_bytes, objection(generation.plan.snapshot, sockets, 1)
+
+    async def _clear(self, sandbox: str) -> None:
+        self._launcher.kill(sandbox)
+        await self._launcher.wait(sandbox)
+        await self._builder.forget(sandbox)
 
     def _to_take(self, spec: SandboxSpec, owner: Owner, key: str) -> SandboxSpec:
         take = SnapshotTake(

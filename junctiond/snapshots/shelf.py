@@ -35,6 +35,17 @@ class Counts:
     """Why a function has none, by function."""
 
 
+@dataclass(frozen=True, slots=True)
+class Attempts:
+    """What was tried for one key of a function."""
+
+    key: str
+    count: int
+    last_ns: int
+    underway: bool = False
+    refused: bool = False
+
+
 class Shelf:
     """The snapshots of this host."""
 
@@ -47,6 +58,7 @@ class Shelf:
         self.restorer = restorer
         """None: it was not built, so there are no snapshots."""
         self.counts = Counts()
+        self.attempts: dict[Owner, Attempts] = {}
 
     def key(self, spec: SandboxSpec) -> str:
         """The key of a specification; empty where there are no snapshots."""
@@ -119,6 +131,7 @@ class Shelf:
         """The function is gone."""
         self._current.pop(owner, None)
         self.counts.reasons.pop(owner, None)
+        self.attempts.pop(owner, None)
         shutil.rmtree(self.path(owner, "").parent, ignore_errors=True)
 
     def drop_namespace(self, namespace: str) -> None:

@@ -257,6 +257,10 @@ fn await_and_take(wish: &Take, init: i32, layer: &Layer) -> Result<u64, Refusal>
     let pid = procfs::only_child(init)?
         .ok_or_else(|| Refusal::Unfit("its process was not found".to_owned()))?;
     let baseline = Baseline::of(pid)?;
+    // Process ids are used again; process 1 is not reaped yet, so its is not.
+    if baseline.parent() != init {
+        return Err(Refusal::Unfit("its process is gone".to_owned()));
+    }
     let request = Request {
         pid,
         baseline: &baseline,

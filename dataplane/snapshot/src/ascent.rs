@@ -33,10 +33,12 @@ pub fn run() -> Result<Infallible, Failure> {
     if snapshot.fingerprint != fingerprint().map_err(named("fingerprint"))? {
         return Err("it was taken on another machine, kernel or boot".to_owned());
     }
+    // What may fail comes before the function seems to listen.
+    let files = rebuild::files(&snapshot)?;
     rebuild::rebuild(&snapshot)?;
     let present = Present {
         pages: (file.unsigned_abs().into(), pages),
-        files: rebuild::files(&snapshot)?,
+        files,
         first_own: FIRST_OWN.unsigned_abs().into(),
         pad: (0, 0),
         kernel_maps: kernel_maps().map_err(named("reading the mappings"))?,

@@ -70,6 +70,12 @@ impl Baseline {
         })
     }
 
+    /// Process id of its parent.
+    #[must_use]
+    pub fn parent(&self) -> i32 {
+        self.child_of
+    }
+
     /// Makes sure that the process is still as it was, and alone.
     ///
     /// # Errors

@@ -228,3 +228,15 @@ def test_without_a_restorer_there_are_no_snapshots(tmp_path: Path) -> None:
     shelf = Shelf(tmp_path, None)
     spec = specification()
     assert shelf.apply(spec, OWNER, SnapshotChoice.ALWAYS) == spec
+
+
+async def test_a_snapshot_that_never_lasts_is_not_taken_for_ever(shelf: Shelf) -> None:
+    for _ in range(3):
+        await made(shelf, SnapshotOutcome(taken_bytes=6))
+        shelf.path(OWNER, shelf.key(specification())).unlink()  # its replica did not live
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.3):
+            await made(shelf, SnapshotOutcome(taken_bytes=6))
+    shelf.drop(OWNER)
+    await made(shelf, SnapshotOutcome(taken_bytes=6))
+    assert shelf.counts.taken == 4
