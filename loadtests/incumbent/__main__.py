@@ -111,7 +111,11 @@ def main(
         series=Series(BENCHMARK, Subject(SUBJECT, "", str(place))),
     )
     out.print(f"seed {current.seed}; {place.words}; {current.generators}")
-    provenance = measure(current, parts)
+    try:
+        provenance = measure(current, parts)
+    except (*FAILURES, KeyboardInterrupt):
+        _keep_raw(current, None, record.now_text())  # what was measured until then took long enough
+        raise
     records = current.series.records(BASELINES, provenance)
     _show(current, records, provenance)
     _keep(current, records, provenance, latest=keep and not quick)
@@ -200,7 +204,23 @@ def _keep(
     current: Run, records: list[record.Record], provenance: record.Provenance, *, latest: bool
 ) -> None:
     """Writes every value of every round, the pictures, and where wanted latest.json and RESULTS.md."""
-    raw = RESULTS / "raw" / f"{provenance.time.replace(':', '')}-{BENCHMARK}"
+    raw = _keep_raw(current, provenance, provenance.time)
+    folder = RESULTS if latest else raw
+    if current.samples_us:
+        facts = provenance.machine
+        subtitle = f"{facts.cpu}, {facts.cores} cores; {current.placement}; {provenance.commit}"
+        plot.latency_cdf(current.samples_us, subtitle, folder / plots.LATENCY)
+        plots.rates(records, subtitle, folder / plots.RATES)
+        plots.open_loops(records, subtitle, folder / plots.OPEN)
+        out.print(f"plots: {folder}")
+    if latest:
+        record.append(records)
+        out.print(f"recorded: {record.LATEST}, {report.write()}")
+
+
+def _keep_raw(current: Run, provenance: record.Provenance | None, time_text: str) -> Path:
+    """Writes every value of every round; returns the folder. Without provenance the run did not come to its end."""
+    raw = RESULTS / "raw" / f"{time_text.replace(':', '')}-{BENCHMARK}"
     raw.mkdir(parents=True, exist_ok=True)
     document = {
         "seed": current.seed,
@@ -216,17 +236,7 @@ def _keep(
     }
     (raw / "rounds.json").write_bytes(msgspec.json.format(msgspec.json.encode(document), indent=1))
     out.print(f"every round: {raw / 'rounds.json'}")
-    folder = RESULTS if latest else raw
-    if current.samples_us:
-        facts = provenance.machine
-        subtitle = f"{facts.cpu}, {facts.cores} cores; {current.placement}; {provenance.commit}"
-        plot.latency_cdf(current.samples_us, subtitle, folder / plots.LATENCY)
-        plots.rates(records, subtitle, folder / plots.RATES)
-        plots.open_loops(records, subtitle, folder / plots.OPEN)
-        out.print(f"plots: {folder}")
-    if latest:
-        record.append(records)
-        out.print(f"recorded: {record.LATEST}, {report.write()}")
+    return raw
 
 
 def versions() -> dict[str, str]:

@@ -33,7 +33,7 @@ class Effort:
     connections: tuple[int, ...] = CONNECTIONS
     loop_s: float = 2.0
     shares: tuple[int, ...] = (25, 50, 75, 90)
-    open_s: float = 2.5
+    open_s: float = 2.0
     warmup_s: float = 0.5
     launches: int = 3
     replicas: int = 10

@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from loadtests import baselines, rounds
+from loadtests.gateway import GatewayRefused
 from loadtests.incumbent.effort import Effort
 from loadtests.incumbent.openfaas import STOCK, OpenFaas
 from loadtests.instance import Instance
@@ -17,6 +18,7 @@ from loadtests.series import OURS, Series
 Say = Callable[[str], None]
 SETTLE_S = 1.0
 """Freed memory shows up after RCU grace periods and per-CPU lists are drained."""
+KEEPERS_WAIT_S = 30.0
 BARE = "bare"
 
 
@@ -61,8 +63,7 @@ class Memory:
         def scale(replicas: int) -> None:
             self.host.gateway.scale(self.function, replicas)
             self.host.gateway.wait_for_replicas(self.function, replicas)
-            while len(self.host.keepers(self.function)) != replicas:
-                time.sleep(0.02)
+            self._wait_for_keepers(replicas)
             time.sleep(SETTLE_S)
 
         scale(1)
@@ -71,6 +72,13 @@ class Memory:
         grown = Reading.now(platform()).growth_mib(before, self.effort.replicas)
         scale(1)
         return grown
+
+    def _wait_for_keepers(self, replicas: int) -> None:
+        deadline_ns = time.monotonic_ns() + int(KEEPERS_WAIT_S * 1e9)
+        while (found := len(self.host.keepers(self.function))) != replicas:
+            if time.monotonic_ns() > deadline_ns:
+                raise GatewayRefused(f"{self.function} has {found} keepers, not {replicas}")
+            time.sleep(0.02)
 
     def _openfaas(self) -> Growth:
         """As many functions of one replica: more than one of a function this stack, like faasd, cannot have."""

@@ -14,6 +14,8 @@ from loadtests.quiet import Quiet
 from loadtests.series import Series
 
 Say = Callable[[str], None]
+ENDS = (1, EDGE, 64)
+"""Connections of the closed loops that are measured in less detail."""
 QUANTILES = (("p50", 0.5), ("p90", 0.9), ("p99", 0.99))
 
 
@@ -36,7 +38,7 @@ class Warm:
     roles_us: dict[str, dict[str, list[float]]] = field(default_factory=dict)
 
     def measure(self, targets: Sequence[Target], brief: Sequence[Target], seed: int) -> None:
-        """Measures every target once a round, in an order shuffled per round; those of `brief` without open loops.
+        """Measures every target once a round, in an order shuffled per round; those of `brief` in less detail.
 
         Raises:
             GeneratorFailed: an invocation failed outside the open loops. A figure over failures would flatter whoever
@@ -52,8 +54,9 @@ class Warm:
                 self.say(f"round {number} of {self.effort.rounds}: {target.name}")
                 self.quiet.wait()
                 self._sequential(target)
-                peak_rps = self._closed(target)
-                if target not in brief:
+                detailed = target not in brief
+                peak_rps = self._closed(target, self.effort.connections if detailed else ENDS)
+                if detailed:
                     for share in self.effort.shares:
                         self._open(target, share, peak_rps)
                     self._fresh(target)
@@ -72,10 +75,10 @@ class Warm:
         total_us = sum(spent.values()) / (self.effort.requests + warmup)
         self.series.add(target.name, "cpu_us_sequential", total_us)
 
-    def _closed(self, target: Target) -> float:
-        """All closed loops; returns the highest rate of them."""
+    def _closed(self, target: Target, of: Sequence[int]) -> float:
+        """A closed loop with each number of connections; returns the highest rate."""
         peak_rps = 0.0
-        for connections in self.effort.connections:
+        for connections in of:
             with self._cpu(target) as spent:
                 measured = self._closed_loop(
                     target, connections, self.effort.loop_s, use_wrk=self.use_wrk
