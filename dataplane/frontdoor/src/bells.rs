@@ -3,7 +3,6 @@
 //! A guest may ring without end and mark what it likes, so a round does a bounded piece of work for each
 //! bell, and one that keeps ringing without news is not listened to for a while.
 
-use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 
@@ -11,6 +10,7 @@ use jd_link::Rings;
 use jd_ring::abi::SLOTS;
 use jd_ring::host::Bell;
 
+use crate::hash::Map;
 use crate::poll::{Poll, Token};
 use crate::slab::{Key, Slab};
 use crate::worker::Worker;
@@ -44,7 +44,7 @@ struct Post {
 #[derive(Default)]
 pub struct Bells {
     posts: Slab<Post>,
-    by_rings: HashMap<u64, Key>,
+    by_rings: Map<u64, Key>,
     /// Their guests need not wake this worker: it looks before it sleeps.
     awake: Vec<Key>,
     muted_until_ns: Option<u64>,

@@ -10,6 +10,7 @@ use rustix::io::Errno;
 use rustix::net::{recv, send, shutdown, sockopt, RecvFlags, SendFlags, Shutdown};
 
 use crate::buf::{Buf, BufPool};
+use crate::clock::Calendar;
 use crate::poll::{Poll, Token};
 use crate::ring::Ride;
 use crate::slab::Key;
@@ -32,6 +33,7 @@ pub struct Io {
     pub pool: BufPool,
     /// Monotonic time of this round.
     pub now_ns: u64,
+    pub calendar: Calendar,
     /// Bytes read and written since somebody set it to zero: whether a step got anywhere.
     pub moved: usize,
     /// Connections on rings whose guests are to be told of something before the next sleep.

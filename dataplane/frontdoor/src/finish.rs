@@ -2,7 +2,6 @@
 
 use jd_http::BodyDecoder;
 
-use crate::clock::monotonic_ns;
 use crate::config::ns;
 use crate::deadlines::{Deadline, NEVER};
 use crate::down::Phase;
@@ -49,7 +48,7 @@ impl Worker {
         let backward = Backward {
             exchange,
             served_by: &self.shared.served_by,
-            now_ns: monotonic_ns(),
+            now_ns: self.io.now_ns,
         };
         push_reply(down.conn.unsent.back(&mut self.io.pool), reply, &backward);
         self.end_exchange(key, false);
@@ -105,7 +104,7 @@ impl Worker {
             exchange.status.unwrap_or(CLIENT_GONE),
             (exchange.bytes_in, exchange.bytes_out),
         );
-        let duration_ns = monotonic_ns().saturating_sub(exchange.started_ns);
+        let duration_ns = self.io.now_ns.saturating_sub(exchange.started_ns);
         if let Some(up) = up {
             if reuse {
                 self.give_back_up(up)

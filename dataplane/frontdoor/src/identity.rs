@@ -33,14 +33,28 @@ impl CallIds {
         let random = u128::from(self.number()) << 64 | u128::from(self.number());
         let versioned = random & !(0xf << 76) | 4 << 76;
         let id = versioned & !(0b11 << 62) | 0b10 << 62;
-        for place in (0..32).rev() {
-            if matches!(place, 23 | 19 | 15 | 11) {
-                out.push(b'-');
-            }
-            out.push(b"0123456789abcdef"[usize::try_from(id >> (place * 4) & 15).unwrap_or(0)]);
+        let mut text = [b'-'; 36];
+        for (byte, at) in id.to_be_bytes().into_iter().zip(PLACES) {
+            text[at..at + 2].copy_from_slice(&PAIRS[usize::from(byte)]);
         }
+        out.extend_from_slice(&text);
     }
 }
+
+/// Where the two digits of each byte are written.
+const PLACES: [usize; 16] = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
+
+/// The two digits of every byte.
+const PAIRS: [[u8; 2]; 256] = {
+    let digits = b"0123456789abcdef";
+    let mut pairs = [[0; 2]; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        pairs[byte] = [digits[byte >> 4], digits[byte & 15]];
+        byte += 1;
+    }
+    pairs
+};
 
 #[cfg(test)]
 mod tests {

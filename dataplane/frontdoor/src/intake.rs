@@ -5,7 +5,6 @@ use std::sync::Arc;
 use jd_http::{BodyDecoder, Framing, HeadScan, HttpError, Method, RequestHead};
 
 use crate::buf::BufPool;
-use crate::clock::{monotonic_ns, unix_ns};
 use crate::config::ns;
 use crate::deadlines::Deadline;
 use crate::down::{Down, Exchange};
@@ -122,8 +121,8 @@ impl Worker {
         } = down;
         exchange.reset();
         *pace = Pace::new(self.io.now_ns);
-        exchange.started_ns = monotonic_ns();
-        exchange.started_unix_ns = unix_ns();
+        exchange.started_ns = self.io.now_ns;
+        exchange.started_unix_ns = self.io.calendar.unix_ns(self.io.now_ns);
         let mut space = jd_http::header_space();
         let decision = match RequestHead::parse(&conn.received.pending()[..length], &mut space) {
             Err(error) => Decision::Refuse(error),

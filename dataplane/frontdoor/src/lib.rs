@@ -23,6 +23,7 @@ mod duration;
 mod finish;
 mod guests;
 mod handle;
+mod hash;
 mod headers;
 mod holder;
 mod identity;

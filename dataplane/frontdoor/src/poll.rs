@@ -3,6 +3,7 @@
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
+use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::event::Timespec;
 use rustix::io::Errno;
@@ -66,6 +67,16 @@ pub struct Ready {
     pub flags: EventFlags,
 }
 
+impl Ready {
+    /// What an event is about.
+    pub fn of(event: Event) -> Self {
+        Self {
+            token: Token::unpack(event.data.u64()),
+            flags: event.flags,
+        }
+    }
+}
+
 /// An epoll instance.
 pub struct Poll(OwnedFd);
 
@@ -120,13 +131,9 @@ impl Poll {
         Ok(())
     }
 
-    /// Sleeps until something happens or `timeout_ns` have passed.
-    pub fn wait(&self, ready: &mut Vec<Ready>, timeout_ns: Option<u64>) -> io::Result<()> {
+    /// Sleeps until something happens or `timeout_ns` have passed; `ready` gets as many events as it has room for.
+    pub fn wait(&self, ready: &mut Vec<Event>, timeout_ns: Option<u64>) -> io::Result<()> {
         ready.clear();
-        let mut events = [Event {
-            flags: EventFlags::empty(),
-            data: EventData::new_u64(0),
-        }; BATCH];
         // Rounded up to milliseconds: epoll_wait would round down and spin until the deadline.
         let timeout = timeout_ns.map(|ns| {
             let ms = ns.div_ceil(1_000_000).min(3_600_000);
@@ -136,16 +143,10 @@ impl Poll {
                 tv_nsec: part,
             }
         });
-        let count = match epoll::wait(&self.0, &mut events, timeout.as_ref()) {
-            Ok(count) => count,
-            Err(Errno::INTR) => 0,
-            Err(error) => return Err(error.into()),
-        };
-        ready.extend(events[..count].iter().map(|event| Ready {
-            token: Token::unpack(event.data.u64()),
-            flags: event.flags,
-        }));
-        Ok(())
+        match epoll::wait(&self.0, spare_capacity(ready), timeout.as_ref()) {
+            Ok(_) | Err(Errno::INTR) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 }
 

@@ -2,7 +2,6 @@
 
 use jd_http::{Framing, HttpError, Limits, Version};
 
-use crate::clock::monotonic_ns;
 use crate::conn::Io;
 use crate::down::{Answer, Down, Recode};
 use crate::headers::{push_interim, push_response, push_upgraded, Backward};
@@ -187,7 +186,7 @@ impl Relay<'_> {
             let backward = Backward {
                 exchange,
                 served_by,
-                now_ns: monotonic_ns(),
+                now_ns: io.now_ns,
             };
             push_response(out, &head, exchange.recode, &backward);
             exchange.response_body = jd_http::BodyDecoder::new(head.framing);
@@ -203,7 +202,7 @@ impl Relay<'_> {
             let backward = Backward {
                 exchange,
                 served_by,
-                now_ns: monotonic_ns(),
+                now_ns: io.now_ns,
             };
             push_upgraded(out, &head, &backward);
         } else if status != 100 && exchange.version == Version::Http11 {

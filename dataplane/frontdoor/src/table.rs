@@ -1,11 +1,11 @@
 //! The route table: functions and their replicas, as all workers see them.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use jd_wire::control::FunctionSettings;
 use std::sync::Arc;
 
+use crate::hash::Map;
 use crate::route::DEFAULT_NAMESPACE;
 use crate::stats::FunctionShard;
 
@@ -142,13 +142,13 @@ pub struct Function {
 #[derive(Debug, Default)]
 pub struct RouteTable {
     /// By `name.namespace`, and by bare `name` in the default namespace.
-    by_segment: HashMap<Box<str>, Arc<Function>>,
+    by_segment: Map<Box<str>, Arc<Function>>,
 }
 
 impl RouteTable {
     /// A table of these functions.
     pub fn new<'f>(functions: impl Iterator<Item = &'f Arc<Function>>) -> Self {
-        let mut by_segment = HashMap::new();
+        let mut by_segment = Map::default();
         for function in functions {
             let full = format!("{}.{}", function.name, function.namespace);
             by_segment.insert(full.into_boxed_str(), Arc::clone(function));

@@ -28,7 +28,7 @@ impl Worker {
             shard.wakeups.add(1);
             shard.events.add(ready.len() as u64);
             for &event in &ready {
-                self.event(event);
+                self.event(Ready::of(event));
             }
             self.serve_bells();
             self.go_on();
@@ -65,7 +65,7 @@ impl Worker {
         next.into_iter()
             .flatten()
             .min()
-            .map(|at_ns| at_ns.saturating_sub(monotonic_ns()))
+            .map(|at_ns| at_ns.saturating_sub(self.io.now_ns))
     }
 
     fn event(&mut self, event: Ready) {

@@ -1,6 +1,6 @@
 //! One worker: an epoll loop over its own connections.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicUsize;
@@ -9,13 +9,14 @@ use std::sync::Arc;
 use crate::accept::Listener;
 use crate::bells::Bells;
 use crate::buf::BufPool;
-use crate::clock::monotonic_ns;
+use crate::clock::{monotonic_ns, Calendar};
 use crate::config::{Limits, Timeouts};
 use crate::conn::Io;
 use crate::control::Registry;
 use crate::down::Down;
 use crate::drain::DrainWait;
 use crate::guests::Guests;
+use crate::hash::Map;
 use crate::identity::CallIds;
 use crate::mailbox::Mailbox;
 use crate::poll::{Poll, Token};
@@ -74,11 +75,11 @@ pub struct Worker {
     pub probes: Slab<Probe>,
     pub timers: Timers,
     /// Idle connections by replica, the one used last at the end.
-    pub pools: HashMap<u64, Vec<Key>>,
+    pub pools: Map<u64, Vec<Key>>,
     pub provider_idle: Vec<Key>,
     pub provider_open: usize,
     /// Waiting requests by function.
-    pub queues: HashMap<u64, Queue>,
+    pub queues: Map<u64, Queue>,
     pub next_ticket: u64,
     /// Functions whose queue should be looked at before the next sleep.
     pub ripe: Vec<u64>,
@@ -113,6 +114,7 @@ impl Worker {
                 poll,
                 pool,
                 now_ns: monotonic_ns(),
+                calendar: Calendar::default(),
                 moved: 0,
                 untold: Vec::new(),
             },
@@ -125,10 +127,10 @@ impl Worker {
             bells: Bells::default(),
             probes: Slab::new(),
             timers: Timers::default(),
-            pools: HashMap::new(),
+            pools: Map::default(),
             provider_idle: Vec::new(),
             provider_open: 0,
-            queues: HashMap::new(),
+            queues: Map::default(),
             next_ticket: 0,
             ripe: Vec::new(),
             queues_again_ns: None,

@@ -42,7 +42,7 @@ impl Field {
     /// Names are told apart by length first: one comparison for most headers, none for the rest.
     #[must_use]
     pub fn of(name: &str) -> Self {
-        let is = |wanted: &str| name.eq_ignore_ascii_case(wanted);
+        let is = |wanted: &str| is_name(name.as_bytes(), wanted.as_bytes());
         match name.len() {
             2 if is("te") => Self::HopByHop,
             4 if is("host") => Self::Host,
@@ -67,6 +67,19 @@ impl Field {
             _ => Self::Other,
         }
     }
+}
+
+/// Whether a field name is `wanted`, which is in lower case, letters, digits and hyphens only, and as long.
+/// All bytes are compared at once: no byte of a name but the capital letter becomes one of those by this bit.
+#[inline]
+fn is_name(name: &[u8], wanted: &[u8]) -> bool {
+    let differing = name
+        .iter()
+        .zip(wanted)
+        .fold(0, |differing, (byte, wanted)| {
+            differing | ((byte | 0x20) ^ wanted)
+        });
+    differing == 0 && name.len() == wanted.len()
 }
 
 /// Elements of a comma-separated list, trimmed; empty ones are left out (RFC 9110, section 5.6.1).
@@ -119,6 +132,20 @@ mod tests {
         assert_eq!(Field::of("x-call-id"), Field::CallId);
         assert_eq!(Field::of("X-Call-Ix"), Field::Other);
         assert_eq!(Field::of("te"), Field::HopByHop);
+    }
+
+    #[test]
+    fn every_byte_of_a_name_counts() {
+        let token = |byte: &u8| is_token_byte(*byte);
+        for byte in (0..=255).filter(token) {
+            for wanted in *b"az09-" {
+                assert_eq!(
+                    is_name(&[b'x', byte], &[b'x', wanted]),
+                    byte.eq_ignore_ascii_case(&wanted),
+                    "{byte}"
+                );
+            }
+        }
     }
 
     #[test]
