@@ -165,9 +165,16 @@ def count_lookups(systems: Sides) -> dict[str, float]:
 
 
 def _warm(current: Run, systems: Sides) -> None:
-    warm = Warm(current.effort, current.quiet, current.say, current.series, current.use_wrk)
+    warm = Warm(
+        current.effort,
+        current.quiet,
+        current.say,
+        current.series,
+        current.use_wrk,
+        current.samples_us,
+        current.roles_us,
+    )
     warm.measure(systems.targets, [systems.brief], current.seed)
-    current.samples_us, current.roles_us = warm.samples_us, warm.roles_us
 
 
 def _memory(current: Run, systems: Sides) -> None:
