@@ -210,6 +210,25 @@ def test_nothing_is_left_of_a_guest_that_is_killed(instance: Instance, guests: l
     eventually(lambda: _descriptors(instance) <= before + 16)
 
 
+def test_connections_ride_again_after_jnetd_was_killed(
+    instance: Instance, guests: list[Guest]
+) -> None:
+    rider, _ = guests
+    assert rider.get("/ride")["riding"] == 1
+    for process in instance.processes("jnetd"):
+        process.kill()
+
+    def rides_again() -> bool:
+        try:
+            return bool(rider.get("/ride")["riding"]) and rider.echo(b"new").content == b"new"
+        except (httpx.HTTPError, AssertionError):
+            return False
+
+    # The guest still has the slab of the one that died; it finds out by the slot's generation.
+    eventually(rides_again, 30)
+    assert rider.counters()["ring_upgrades"] >= 1
+
+
 def _descriptors(instance: Instance) -> int:
     (jnetd,) = instance.processes("jnetd")
     return int(jnetd.num_fds())

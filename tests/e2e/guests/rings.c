@@ -64,9 +64,10 @@ static long ask(int fd, int option, void *value, socklen_t bytes) {
     return getsockopt(fd, LEVEL, option, value, &bytes);
 }
 
-static void map_slab(int fd) {
+/* Maps the slab, once, or that of a new jnetd in place of the old one: its lines are dead, their descriptors say so. */
+static void map_slab(int fd, int anew) {
     pthread_mutex_lock(&lock);
-    if (slab == NULL) {
+    if (slab == NULL || anew) {
         uint32_t none = 0;
         long memory = ask(fd, SLAB, &none, sizeof none);
         void *at = memory < 0 ? MAP_FAILED : mmap(NULL, SLAB_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, (int)memory, 0);
@@ -87,10 +88,11 @@ static void ring(struct line *line) {
 
 /* Asks for a ring; afterwards `riding` or `error` says what came of it. */
 static void upgrade(struct line *line) {
-    map_slab(line->fd);
+    map_slab(line->fd, 0);
     if (slab == NULL) { line->error = slab_error; return; }
     if (ask(line->fd, UPGRADE, &line->got, sizeof line->got) < 0) { line->error = errno; return; }
     line->pending = line->got.pending;
+    if (atomic_load(word(control(line) + 16)) != line->got.generation) map_slab(line->fd, 1);
     line->head = atomic_load(word(control(line) + 64));
     line->tail = atomic_load(word(control(line) + 68));
     uint32_t bell = line->got.bell;

@@ -1,5 +1,7 @@
 //! A guest on a ring, made of the same view that the shim uses.
 
+#![allow(dead_code)] // Each test file uses a part.
+
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::os::linux::net::SocketAddrExt;
