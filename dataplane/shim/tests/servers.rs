@@ -40,8 +40,14 @@ fn answer(peer: &Peer) -> Vec<u8> {
         .nth(1)
         .and_then(|rest| rest.split("\r\n").next());
     let length: usize = length.expect("a length").parse().expect("a number");
-    head.extend(peer.take(length));
-    head
+    // The one line that differs from second to second.
+    let mut said: Vec<u8> = text
+        .lines()
+        .filter(|line| !line.starts_with("date:"))
+        .flat_map(|line| format!("{line}\n").into_bytes())
+        .collect();
+    said.extend(peer.take(length));
+    said
 }
 
 /// Requests of many sizes, pieces and connections; everything that was answered, in order.
@@ -83,7 +89,34 @@ fn talk(player: &Player, port: u16, connections: usize) -> Vec<u8> {
     said
 }
 
+/// Requests for files of many sizes.
+fn fetch(player: &Player, port: u16, connections: usize) -> Vec<u8> {
+    let mut said = Vec::new();
+    let peers: Vec<Peer> = (0..connections)
+        .map(|_| Peer::new(player.connect(port)))
+        .collect();
+    for round in 0..10 {
+        for size in FILE_SIZES {
+            let request = format!("GET /{size} HTTP/1.1\r\nHost: test\r\nX-Round: {round}\r\n\r\n");
+            peers.iter().for_each(|peer| peer.send(request.as_bytes()));
+            peers.iter().for_each(|peer| said.extend(answer(peer)));
+        }
+    }
+    said
+}
+
+const FILE_SIZES: [usize; 6] = [0, 1, 600, 9_000, 70_000, 500_000];
+
+/// Compares what a server answers in each mode to what `ask` asks on so many connections.
 fn twins(connections: usize, command: impl Fn() -> Command) {
+    twins_by(talk, connections, command);
+}
+
+fn twins_by(
+    ask: fn(&Player, u16, usize) -> Vec<u8>,
+    connections: usize,
+    command: impl Fn() -> Command,
+) {
     let mut first: Option<Vec<u8>> = None;
     for mode in MODES {
         eprintln!("{mode:?}");
@@ -91,7 +124,7 @@ fn twins(connections: usize, command: impl Fn() -> Command) {
         let mut command = command();
         command.stdin(Stdio::null());
         let guest = Guest::spawn(command, mode, &player);
-        let said = talk(&player, guest.port, connections);
+        let said = ask(&player, guest.port, connections);
         let upgrades = player.upgrades() as usize;
         assert_eq!(
             upgrades,
@@ -172,4 +205,84 @@ fn node() {
         let script = script("server.js");
         twins(8, || run("node", &[script.to_str().expect("text")]));
     }
+}
+
+#[test]
+fn jvm() {
+    if Command::new("javac")
+        .arg("-version")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok()
+    {
+        let folder = tempfile::tempdir().expect("a folder");
+        let out = folder.path().to_str().expect("text");
+        let source = script("Server.java");
+        let built = run("javac", &["-d", out, source.to_str().expect("text")]).status();
+        assert!(
+            built.is_ok_and(|status| status.success()),
+            "building the server"
+        );
+        twins(6, || {
+            run(
+                "java",
+                &[
+                    "-Xshare:auto",
+                    "-XX:TieredStopAtLevel=1",
+                    "-cp",
+                    out,
+                    "Server",
+                ],
+            )
+        });
+    }
+}
+
+const NGINX: &str = "
+env JSHIM_TEST_HOST; daemon off; worker_processes 1; pid FOLDER/pid; error_log FOLDER/error.log;
+events { worker_connections 256; }
+http {
+    access_log off; sendfile on; tcp_nopush on; keepalive_requests 100000;
+    client_body_temp_path FOLDER/a; proxy_temp_path FOLDER/b; fastcgi_temp_path FOLDER/c;
+    uwsgi_temp_path FOLDER/d; scgi_temp_path FOLDER/e;
+    server { listen 127.0.0.1:PORT; root FOLDER/files; }
+}
+";
+
+#[test]
+fn nginx_sends_files() {
+    if Command::new("nginx")
+        .arg("-v")
+        .stderr(Stdio::null())
+        .status()
+        .is_err()
+    {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = folder.path().to_str().expect("text").to_owned();
+    std::fs::create_dir(folder.path().join("files")).expect("a folder");
+    // Its worker may be another user.
+    let readable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(folder.path(), readable).expect("permissions");
+    for size in FILE_SIZES {
+        std::fs::write(folder.path().join(format!("files/{size}")), body(size)).expect("a file");
+    }
+    twins_by(fetch, 6, || {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = free.local_addr().expect("an address").port();
+        drop(free);
+        let text = NGINX
+            .replace("FOLDER", &out)
+            .replace("PORT", &port.to_string());
+        std::fs::write(format!("{out}/nginx.conf"), text).expect("a file");
+        run(
+            "sh",
+            &[
+                "-c",
+                &format!("echo {port}; exec nginx -c {out}/nginx.conf"),
+            ],
+        )
+    });
 }

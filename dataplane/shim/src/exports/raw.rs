@@ -9,6 +9,9 @@ use crate::table::{self, Kind};
 use super::transfer::leave_to_kernel;
 use super::{descriptors, readiness, spawning, transfer};
 
+/// What libuv and others take as "use something else".
+const ENOSYS: isize = 38;
+
 exports! {
     /// syscall(3).
     fn syscall(number: i64, a: usize, b: usize, c: usize, d: usize, e: usize, f: usize) -> i64 {
@@ -24,6 +27,8 @@ exports! {
                 spawning::raw_forked(Some(flags), answer);
                 return answer;
             }
+            // As in a sandbox anyway: through an io_uring nothing would pass by us.
+            nr::IO_URING_SETUP => return next::finish(-ENOSYS) as i64,
             nr::EXECVE | nr::EXECVEAT => connection::leave_inheritable(),
             nr::ACCEPT | nr::ACCEPT4 => {}
             _ => {

@@ -53,6 +53,7 @@ pub const RECVMMSG: usize = 299;
 pub const PRLIMIT64: usize = 302;
 pub const SENDMMSG: usize = 307;
 pub const EXECVEAT: usize = 322;
+pub const IO_URING_SETUP: usize = 425;
 pub const CLONE3: usize = 435;
 pub const CLOSE_RANGE: usize = 436;
 pub const EPOLL_PWAIT2: usize = 441;

@@ -85,7 +85,15 @@ impl Player {
 
     /// Connects to a program as jnetd would.
     pub fn connect(&self, port: u16) -> Arc<Line> {
-        let socket = TcpStream::connect(("127.0.0.1", port)).expect("the program accepts");
+        let socket = (0..500).find_map(|_| {
+            let connected = TcpStream::connect(("127.0.0.1", port)).ok();
+            if connected.is_none() {
+                // A server that names its port before it listens.
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            connected
+        });
+        let socket = socket.expect("the program accepts");
         socket.set_nonblocking(true).expect("a flag");
         socket.set_nodelay(true).expect("a flag");
         let local = socket.local_addr().expect("an address");
@@ -212,7 +220,10 @@ impl Shared {
             .flatten()
             .and_then(|name| SocketAddr::try_from(name).ok());
         let lines = self.lines.lock().unwrap().clone();
-        let Some(line) = lines.into_iter().find(|line| Some(line.local) == peer) else {
+        let Some(line) = lines
+            .into_iter()
+            .find(|line| Some(line.local.port()) == peer.map(|name| name.port()))
+        else {
             return NOT_HERE;
         };
         let mut state = line.state.lock().unwrap();
