@@ -328,6 +328,8 @@ pub fn leave_inheritable() {
 /// In the child of a fork: its parent left every ring before.
 pub fn after_fork_in_child() {
     for connection in &CONNECTIONS {
+        connection.reading.reset();
+        connection.writing.reset();
         connection.incarnation.store(0, Ordering::Relaxed);
         connection.parker.forget();
         connection.member.clear();

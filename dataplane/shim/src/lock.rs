@@ -50,6 +50,11 @@ impl Lock {
         free.is_ok().then_some(Guard { lock: self })
     }
 
+    /// In the child of a fork, where whoever held the lock in the parent is not.
+    pub fn reset(&self) {
+        self.owner.store(0, Ordering::Relaxed);
+    }
+
     #[cold]
     fn wait(&self, me: u64) -> Option<Guard<'_>> {
         loop {

@@ -163,6 +163,7 @@ impl Parker {
 
     /// The place is another process's, or of a slab that is gone.
     pub fn forget(&self) {
+        self.making.reset();
         self.waiter.store(0, Ordering::Relaxed);
         self.watched.store(0, Ordering::Relaxed);
         let epoll = self.epoll.swap(0, Ordering::AcqRel);

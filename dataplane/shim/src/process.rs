@@ -99,13 +99,14 @@ pub fn hide(fd: i32) -> Option<i32> {
         from = hidden_from();
         HIDDEN_FROM.store(from, Ordering::Relaxed);
     }
-    let moved = sys::fcntl(fd, sys::F_DUPFD_CLOEXEC, from as usize);
-    let fd = if sys::failed(moved) {
-        fd
-    } else {
-        sys::close(fd);
-        moved as i32
-    };
+    let mut fd = fd;
+    if fd < from {
+        let moved = sys::fcntl(fd, sys::F_DUPFD_CLOEXEC, from as usize);
+        if !sys::failed(moved) {
+            sys::close(fd);
+            fd = moved as i32;
+        }
+    }
     if table::set(fd, table::Word::new(table::Kind::Hidden, 0)) {
         return Some(fd);
     }
@@ -113,18 +114,15 @@ pub fn hide(fd: i32) -> Option<i32> {
     None
 }
 
-/// The upper quarter of the numbers that the process may use.
+/// Above what most programs use; not higher, because the kernel's table of descriptors is as long as the highest.
 fn hidden_from() -> i32 {
     const NOFILE: usize = 7;
+    const USUAL: u64 = 1_000;
     let mut limits = [0_u64; 2];
     // SAFETY: room for one `struct rlimit64`.
     let answer = unsafe { syscall!(nr::PRLIMIT64, 0, NOFILE, 0, limits.as_mut_ptr()) };
-    let most = if answer == 0 {
-        limits[0].min(table::DESCRIPTORS as u64)
-    } else {
-        1_024
-    };
-    (most - most / 4) as i32
+    let most = if answer == 0 { limits[0] } else { USUAL };
+    (most - most / 4).clamp(1, USUAL) as i32
 }
 
 /// Closes a hidden descriptor.
@@ -231,13 +229,18 @@ pub fn will_share_memory() {
     SHARES_MEMORY.store(true, Ordering::Relaxed);
 }
 
+/// No slab is known any more, and its descriptors are closed.
+pub fn forget_slab() {
+    IMAGE.store(core::ptr::null_mut(), Ordering::Release);
+    forget_descriptors();
+}
+
 /// In the child of a fork: its parent's slab is not mapped here, its hidden descriptors are copies that nobody needs.
 pub fn after_fork_in_child() {
-    IMAGE.store(core::ptr::null_mut(), Ordering::Release);
     REFUSED.store(false, Ordering::Relaxed);
     SHARES_MEMORY.store(false, Ordering::Relaxed);
     OWNER.store(sys::process(), Ordering::Relaxed);
-    forget_descriptors();
+    forget_slab();
 }
 
 /// Closes the hidden descriptors of bells and waiters. Those of an earlier slab wake nobody any more.

@@ -48,7 +48,7 @@ fn name() -> Option<&'static [u8]> {
 }
 
 /// As getsockopt at [`jd_ring::abi::SOL_RING`].
-pub fn ask(fd: i32, option: i32, value: *mut u8, len: u32) -> isize {
+pub(crate) fn ask(fd: i32, option: i32, value: *mut u8, len: u32) -> isize {
     let Some(name) = name() else { return NO_ANSWER };
     let mut address = [0_u8; 110];
     address[0] = 1;

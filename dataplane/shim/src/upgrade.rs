@@ -7,13 +7,20 @@ use jd_ring::abi::Upgrade;
 use crate::connection::{self, Ring, NONBLOCK};
 use crate::epoll::set::{self, Set};
 use crate::epoll::{self, HANG_UP};
-use crate::lock::Lock;
+use crate::lock::{Guard, Lock};
 use crate::sys;
 use crate::table::{self, Kind, Registered, Stage, Word};
 use crate::{ask, process};
 
 /// One upgrade at a time: they are rare, and the slab is mapped by the first.
 static UPGRADING: Lock = Lock::new();
+
+/// No upgrade begins while this is held, and none is under way: a fork in the middle of one would leave its copy in the
+/// child for ever. `None` where this thread itself is in one.
+#[must_use]
+pub fn pause() -> Option<Guard<'static>> {
+    UPGRADING.enter()
+}
 
 /// Tries it for a watched connection that has answered. Afterwards the table says what the descriptor is.
 #[cold]

@@ -8,7 +8,7 @@ const BULK: usize = 10 << 20;
 /// The byte at an offset of the endless stream that the programs compute too.
 fn stream(from: usize, len: usize) -> Vec<u8> {
     (from..from + len)
-        .map(|at| ((at as u64).wrapping_mul(2_654_435_761) >> 13) as u8)
+        .map(|at| ((at as u64).wrapping_mul(2_654_435_761) >> 13).to_le_bytes()[0])
         .collect()
 }
 

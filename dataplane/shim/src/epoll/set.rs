@@ -97,6 +97,7 @@ pub fn enter(fd: i32) {
 /// In the child of a fork: the descriptors are shared with the parent now, so only the kernel can answer for them.
 pub fn after_fork_in_child() {
     for set in &ALL {
+        set.lock.reset();
         set.native.store(true, Ordering::Relaxed);
         set.members.store(0, Ordering::Relaxed);
         set.sleepers.store(0, Ordering::Relaxed);

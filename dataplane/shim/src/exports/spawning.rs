@@ -6,15 +6,18 @@
 use crate::connection;
 use crate::epoll::set;
 use crate::exports;
+use crate::lock::Guard;
 use crate::next::{self, Name};
 use crate::process;
 use crate::signals;
 use crate::table::{self, Kind, Word};
+use crate::upgrade;
 
 use super::transfer::leave_to_kernel;
 
-/// Before a process is copied.
-fn before_fork() {
+/// Before a process is copied; what is answered is held until it is.
+fn before_fork() -> Option<Guard<'static>> {
+    let held = upgrade::pause();
     connection::leave_all();
     // A connection that both processes have is no candidate in either.
     table::each(0, u32::MAX, |fd, word| {
@@ -22,6 +25,14 @@ fn before_fork() {
             table::replace(fd, word, Word::UNKNOWN);
         }
     });
+    held
+}
+
+/// Nothing of the slab is known any more; the next upgrade asks again.
+fn start_over() {
+    connection::forget_parkers();
+    set::forget_waiters();
+    process::forget_slab();
 }
 
 /// After it, in the copy.
@@ -41,25 +52,25 @@ fn forked(answer: i32) -> i32 {
 exports! {
     /// fork(2).
     fn fork() -> i32 {
-        before_fork();
+        let _held = before_fork();
         forked(next::fork())
     }
 
     /// The fork(2) that runs no handlers.
     fn _Fork() -> i32 {
-        before_fork();
+        let _held = before_fork();
         forked(next::_Fork())
     }
 
     /// daemon(3) returns in a child.
     fn daemon(keep_folder: i32, keep_streams: i32) -> i32 {
-        before_fork();
+        let _held = before_fork();
         forked(next::daemon(keep_folder, keep_streams))
     }
 
     /// forkpty(3).
     fn forkpty(terminal: *mut i32, name: *mut u8, settings: *const u8, size: *const u8) -> i32 {
-        before_fork();
+        let _held = before_fork();
         forked(next::forkpty(terminal, name, settings, size))
     }
 }
@@ -127,7 +138,9 @@ fn before_clone(_function: usize, _stack: usize, flags: usize) {
     /// `CLONE_THREAD`.
     const THREAD: usize = 0x10000;
     if flags & CLONE_VM == 0 {
-        before_fork();
+        drop(before_fork());
+        // The child does not come back to us: what it must not use is forgotten before, here and there.
+        start_over();
     } else if flags & THREAD == 0 {
         process::will_share_memory();
     }
@@ -210,7 +223,12 @@ detours! {
 
 /// A raw system call that makes a process: `flags` as clone(2) has them, `None` for fork.
 pub fn before_raw(flags: Option<usize>) {
-    before_clone(0, 0, flags.unwrap_or(0));
+    let flags = flags.unwrap_or(0);
+    if flags & CLONE_VM == 0 {
+        drop(before_fork());
+    } else {
+        before_clone(0, 0, flags);
+    }
 }
 
 /// After it, in the child.

@@ -26,7 +26,7 @@ pub struct Player {
 }
 
 struct Shared {
-    slab: Slab,
+    slab: Mutex<Slab>,
     lines: Mutex<Vec<Arc<Line>>>,
     over: AtomicBool,
     rings: AtomicBool,
@@ -72,7 +72,7 @@ impl Player {
         rustix::net::bind(&door, &address).expect("a free name");
         rustix::net::listen(&door, 64).expect("listening");
         let shared = Arc::new(Shared {
-            slab: Slab::create().expect("a slab"),
+            slab: Mutex::new(Slab::create().expect("a slab")),
             lines: Mutex::default(),
             over: AtomicBool::new(false),
             rings: AtomicBool::new(rings),
@@ -116,12 +116,23 @@ impl Player {
         line
     }
 
+    /// As when jnetd dies and another begins: every connection ends, and there is a new slab.
+    pub fn restart(&self) {
+        self.shared
+            .lines
+            .lock()
+            .unwrap()
+            .drain(..)
+            .for_each(|line| line.die());
+        *self.shared.slab.lock().unwrap() = Slab::create().expect("a slab");
+    }
+
     pub fn upgrades(&self) -> u32 {
         self.shared.upgrades.load(Ordering::Relaxed)
     }
 
     pub fn set_spin_ns(&self, ns: u32) {
-        self.shared.slab.set_spin_ns(ns);
+        self.shared.slab.lock().unwrap().set_spin_ns(ns);
     }
 }
 
@@ -140,7 +151,7 @@ impl Shared {
             let lines = self.lines.lock().unwrap().clone();
             let mut busy = false;
             for line in lines {
-                busy |= line.state.lock().unwrap().pump(&self.slab);
+                busy |= line.state.lock().unwrap().pump();
             }
             if !busy {
                 std::thread::sleep(Duration::from_micros(50));
@@ -182,6 +193,10 @@ impl Shared {
         );
     }
 
+    fn slab(&self) -> Slab {
+        self.slab.lock().unwrap().clone()
+    }
+
     fn decide(
         &self,
         option: i32,
@@ -193,20 +208,15 @@ impl Shared {
             return (NOT_HERE, None);
         }
         let copy = |fd: BorrowedFd<'_>| fd.try_clone_to_owned().ok();
+        let slab = self.slab();
         match option {
-            abi::OPTION_SLAB => (0, copy(self.slab.memfd())),
+            abi::OPTION_SLAB => (0, copy(slab.memfd())),
             abi::OPTION_UPGRADE => (self.upgrade(guest, value), None),
-            abi::OPTION_BELL => (
-                0,
-                self.slab
-                    .bell(index)
-                    .ok()
-                    .and_then(|bell| copy(bell.as_fd())),
-            ),
-            abi::OPTION_WAITER => match self.slab.waiter_open() {
+            abi::OPTION_BELL => (0, slab.bell(index).ok().and_then(|bell| copy(bell.as_fd()))),
+            abi::OPTION_WAITER => match slab.waiter_open() {
                 Ok(Some(index)) => {
                     value[..4].copy_from_slice(&index.to_ne_bytes());
-                    (0, self.slab.waiter_fd(index).and_then(copy))
+                    (0, slab.waiter_fd(index).and_then(copy))
                 }
                 _ => (-105, None),
             },
@@ -231,8 +241,9 @@ impl Shared {
             return NOT_HERE;
         }
         state.read_socket();
-        let bell = self.slab.bell(0).expect("a bell");
-        let Ok(Some(end)) = self.slab.open(bell.index()) else {
+        let slab = self.slab();
+        let bell = slab.bell(0).expect("a bell");
+        let Ok(Some(end)) = slab.open(bell.index()) else {
             return -105;
         };
         let pending = rustix::io::ioctl_fionread(guest).unwrap_or(0);
@@ -251,11 +262,10 @@ impl Shared {
 
 impl State {
     /// Moves what can be moved; true if something did.
-    fn pump(&mut self, slab: &Slab) -> bool {
+    fn pump(&mut self) -> bool {
         if self.socket.is_none() {
             return false;
         }
-        let _ = slab;
         let mut busy = self.notice_leaving();
         busy |= self.write();
         if !self.paused {
