@@ -2,8 +2,9 @@
 
 import sqlite3
 import time
+from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 
 from loadtests import process_cost
@@ -11,6 +12,7 @@ from loadtests.instance import Instance
 
 SETTLE_WAIT_S = 20.0
 STILL_S = 1.0
+SAMPLES = 5
 TABLES = ("namespaces", "functions", "leases")
 """Of the state database; its counters only count."""
 
@@ -78,17 +80,29 @@ def growth(before: Counts, after: Counts) -> dict[str, int]:
     }
 
 
+def least(samples: Sequence[Counts]) -> Counts:
+    """The least of each: what is held all the time, without files that somebody is just reading."""
+    return Counts(*(min(values) for values in zip(*map(astuple, samples), strict=True)))
+
+
 def settled(host: Instance) -> Counts:
-    """The counts once they have stood still for a second, or after 20 s as they then are."""
+    """What is held once that has stood still for a second, or after 20 s what then is."""
     deadline_ns = time.monotonic_ns() + int(SETTLE_WAIT_S * 1e9)
-    last = Counts.of(host)
+    last = _held(host)
     while True:
-        time.sleep(STILL_S)
-        now = Counts.of(host)
+        now = _held(host)
         same = not growth(last, now) and not growth(now, last)
         if same or time.monotonic_ns() > deadline_ns:
             return now
         last = now
+
+
+def _held(host: Instance) -> Counts:
+    samples = []
+    for _ in range(SAMPLES):
+        time.sleep(STILL_S / SAMPLES)
+        samples.append(Counts.of(host))
+    return least(samples)
 
 
 def _entries(pid: int, folder: str) -> int:

@@ -3,7 +3,7 @@ import json
 from contextlib import suppress
 from pathlib import Path
 
-from loadtests.leaks import Counts, growth
+from loadtests.leaks import Counts, growth, least
 from loadtests.series import OURS, Series
 from loadtests.sustained import Client, Launches, Tally, note, windows
 
@@ -43,6 +43,11 @@ def test_growth_names_what_there_is_more_of():
     after = Counts(4, 92, 11, 3, 6, 0, 130, 99.0)
     assert growth(COUNTS, after) == {"descriptors": 2, "cgroups": 1}
     assert growth(COUNTS, COUNTS) == {}
+
+
+def test_what_is_held_all_the_time():
+    reading = Counts(4, 95, 12, 3, 5, 0, 130, 81.0)
+    assert least([reading, COUNTS, reading]) == COUNTS
 
 
 ANSWERS = {
