@@ -84,10 +84,10 @@ class Goal:
     bounds: tuple[Bound, ...]
 
 
-RINGS = ("hello", "asyncio", "node-hello", "nginx", "epoll")
-"""Functions that a shim can be preloaded into."""
+RINGS = ("hello", "asyncio", "node-hello", "nginx", "epoll", "aes")
+"""Functions that ride on rings: a shim is preloaded into the dynamic ones, and grafted into the static Go program."""
 FD = ("aes",)
-"""The function whose static program takes the fd attachment."""
+"""The function that stands for static programs on the fd attachment; its rings are turned off for that."""
 S = "split"
 P = "own"
 HOP_GOALS = (

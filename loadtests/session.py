@@ -29,9 +29,9 @@ from loadtests.quiet import Quiet
 from loadtests.series import Series
 from loadtests.stand import stand
 
-SUBJECTS = (*goals.FD, *goals.RINGS)
+SUBJECTS = tuple(dict.fromkeys((*goals.FD, *goals.RINGS)))
 LIGHT = ("aes", "epoll")
-"""Functions that are measured in every placement: one of each attachment."""
+"""Functions that are measured in every placement: a server that does much, and one that does little."""
 MAIN = Placement.SPLIT
 """The placement in which everything is measured."""
 HOST_PARTS = ("cold", "sustained", "memory", "idle")

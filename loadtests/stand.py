@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
-from loadtests import baselines, nginx_proxy
+from loadtests import baselines, goals, nginx_proxy
 from loadtests.baselines import Target
 from loadtests.instance import Instance
 from loadtests.placement import Placement, servers
@@ -79,6 +79,6 @@ def _deployed(
         stack.callback(host.gateway.remove, function)
         host.gateway.wait_for_replicas(function, 1)
         target = host.target(function)
-        full = twice and function == subject
+        full = twice and (function == subject or subject in goals.FD)
         cells.append(Cell(subject, attachment, target, ours=True, function=function, full=full))
     return cells

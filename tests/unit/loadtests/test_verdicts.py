@@ -59,6 +59,6 @@ def test_another_placement_attachment_or_baseline_is_not_counted():
         right._replace(attachment="mixed"),
         right._replace(baseline="bridge"),
         right._replace(benchmark="faasd"),
-        right._replace(subject="aes"),
+        right._replace(subject="cgi"),
     ):
         assert find(wrong) is None
