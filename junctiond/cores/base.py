@@ -56,11 +56,13 @@ class Signals:
         door: of each core with workers, the share that they ran, 0 to 1; absent: unknown.
         sandboxes: cores' worth of CPU time each sandbox used, 0 to the number of cores. Complete, or empty where
             nothing called for the look (`PlacementPolicy.wants_shares`).
+        requests: invocations per second of each sandbox; absent: unknown.
     """
 
     busy: Mapping[int, float]
     door: Mapping[int, float] = field(default_factory=dict)
     sandboxes: Mapping[str, float] = field(default_factory=dict)
+    requests: Mapping[str, float] = field(default_factory=dict)
 
 
 class Seats(Protocol):

@@ -5,8 +5,8 @@ wake-up of a halted core. That holds until the core is full, so a sandbox stays 
 and is *spread* to the cores without workers while it has not. Three rules:
 
     relief   a worker's core is busy: those that use most of it go where there is room, if there is room
-    hog      a sandbox computes much more than the front door brings it: it goes, room or not, for it delays
-             everyone who shares the worker; more hogs than other cores share all cores
+    hog      a sandbox computes for long: it goes, room or not, for it delays everyone who shares the worker;
+             more hogs than other cores share all cores
     return   a sandbox goes home when it would find room there for a while; every eviction doubles that while
 
 Beside these, a sandbox that is to poll is lent a core without workers for as long as it polls (`junctiond.cores.spin`).
@@ -36,6 +36,7 @@ class _Sitter:
     home: int | None
     """The core of its worker; None: it is no one's."""
     now: Assignment
+    arrived_at_ns: int
     calm_since_ns: int | None = None
     evictions: int = 0
     evicted_at_ns: int = 0
@@ -85,7 +86,7 @@ class PlacementPolicy:
             begin = Assignment((home,), Seat.PAIRED, BESIDE_DOOR, now_ns)
         else:
             begin = Assignment(layout.usable, Seat.FREE, SEES_ALL, now_ns)
-        self._sitters[sandbox] = _Sitter(wish, home, begin)
+        self._sitters[sandbox] = _Sitter(wish, home, begin, now_ns)
         return begin
 
     def leave(self, sandbox: str) -> None:
@@ -149,16 +150,18 @@ class PlacementPolicy:
         here = [
             (shares.get(sandbox, 0.0), sandbox, sitter)
             for sandbox, sitter in self._sitters.items()
-            if sitter.now.seat is Seat.PAIRED and sitter.now.cores == (core,)
+            if sitter.now.seat is Seat.PAIRED
+            and sitter.now.cores == (core,)
+            and now_ns - sitter.arrived_at_ns >= self._limits.settle_ns
         ]
         limits = self._limits
         alone = sum(share >= limits.share_min for share, _, _ in here) < 2
         enough = limits.share_alone if alone else limits.share_min
         ours = sum(share for share, _, _ in here) + seen.door.get(core, 0.0)
-        for share, _, sitter in sorted(here, key=lambda one: (-one[0], one[1])):
+        for share, name, sitter in sorted(here, key=lambda one: (-one[0], one[1])):
             if share < limits.share_min or busy[core] < limits.high:
                 break
-            hog = self._is_hog(share, ours, seen.door.get(core))
+            hog = self._is_hog(share, ours, seen.requests.get(name))
             target = self._target(core, share, busy, hog=hog) if hog or share >= enough else None
             if target is None:
                 continue
@@ -183,7 +186,11 @@ class PlacementPolicy:
                 key=lambda one: (busy.get(one, 0.0), one),
                 default=None,
             )
-            if other is None or busy.get(other, 0.0) + share > self._limits.low + (0.25 * hog):
+            if other is None:
+                return None
+            # A hog that has its core for itself is no better off elsewhere.
+            bound = busy[core] - self._limits.room_min if hog else self._limits.low
+            if busy.get(other, 0.0) + share > bound:
                 return None
             return (other,), Seat.PAIRED, HOG if hog else RELIEF
         if hog:
@@ -270,12 +277,13 @@ class PlacementPolicy:
             sitter.now, cores=cores, seat=seat, reason=reason, since_ns=now_ns, moves=moves
         )
 
-    def _is_hog(self, share: float, ours: float, door_share: float | None) -> bool:
+    def _is_hog(self, share: float, ours: float, requests: float | None) -> bool:
+        """Whether it computes for long; `requests` are invocations per second."""
         limits = self._limits
-        if door_share is None:
+        if requests is None:
             return False
         much = share >= limits.hog_share or share >= max(limits.hog_share_min, ours / 2)
-        return much and share >= limits.hog_ratio * door_share
+        return much and share * 1e9 >= limits.hog_cost_ns * requests
 
     def _hogs_spread(self) -> int:
         return sum(

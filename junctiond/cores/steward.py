@@ -8,7 +8,9 @@ hundredth of a core (thousands of sandboxes).
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Protocol
 
 import msgspec
@@ -20,7 +22,7 @@ from junctiond.cores.pressure import PressureAlarm
 from junctiond.cores.sampler import Look, compare
 from junctiond.cores.spin import IDLE_SHARE_MIN, Caller, SpinPolicy
 from junctiond.dataplane.base import Dataplane, DataplaneError, DataplaneLost
-from junctiond.dataplane.statistics import parse_statistics
+from junctiond.dataplane.statistics import Statistics, parse_statistics
 
 logger = logging.getLogger(__name__)
 
@@ -74,7 +76,7 @@ class Steward:
         self._spin = SpinPolicy(layout.mode, len(layout.usable))
         self._wake = asyncio.Event()
         self._before: Look | None = None
-        self._requests: dict[tuple[str, str], int] = {}
+        self._counts: dict[tuple[str, str], int] | None = None
         self._again_at_ns = 0
         self._said: dict[str, str] = {}
         self._watchful = False
@@ -151,7 +153,7 @@ class Steward:
         self.looks += 1
         now_ns = self._now_ns()
         hello = self._dataplane.hello
-        wants = self._policy.wants_shares or self._watchful
+        wants = self._policy.wants_shares or self._watchful or bool(self._spin.granted)
         wanted = iter(self._policy.assignments if wants else ())
         look = self._sampler.look(now_ns, hello.pid if hello else None, wanted)
         before, self._before = self._before, look
@@ -159,12 +161,38 @@ class Steward:
             return
         seen = compare(look, before)
         span_ns = now_ns - before.at_ns
+        self._watchful = self._eager(seen)
+        statistics = await self._statistics() if wants else None
+        if statistics is None:
+            self._counts = None
+        else:
+            seen = replace(seen, requests=self._rates(statistics, span_ns))
         for sandbox, place in self._policy.decide(seen, span_ns, now_ns):
             self._move(sandbox, place)
         self._place_again(now_ns)
-        self._watchful = self._eager(seen)
-        if self.layout.mode in (Mode.LATENCY, Mode.BALANCED):
-            await self._grant(seen, span_ns)
+        if statistics is not None:
+            await self._grant(seen, statistics, span_ns)
+
+    async def _statistics(self) -> Statistics | None:
+        try:
+            return parse_statistics(await self._dataplane.stats_json())
+        except (DataplaneLost, DataplaneError, msgspec.MsgspecError):
+            return None
+
+    def _rates(self, statistics: Statistics, span_ns: int) -> dict[str, float]:
+        """Invocations per second of each sandbox: those of its function, divided among its replicas."""
+        counts = {(one.namespace, one.name): one.started for one in statistics.functions}
+        before, self._counts = self._counts, counts
+        if before is None:
+            return {}
+        replicas = Counter(self._owners.values())
+        return {
+            sandbox: max(0, counts.get(owner, 0) - before.get(owner, 0))
+            * 1e9
+            / span_ns
+            / replicas[owner]
+            for sandbox, owner in self._owners.items()
+        }
 
     def _move(self, sandbox: str, place: Assignment) -> None:
         fields = {
@@ -193,28 +221,19 @@ class Steward:
 
     # Spins.
 
-    async def _grant(self, seen: Signals, span_ns: int) -> None:
+    async def _grant(self, seen: Signals, statistics: Statistics, span_ns: int) -> None:
         """Grants and ends spins, where some sandbox that might poll has cores apart from the front door's."""
         apart = self._apart(seen)
-        if not apart and not self._spin.granted:
-            self._requests.clear()
-            return
-        try:
-            statistics = parse_statistics(await self._dataplane.stats_json())
-        except (DataplaneLost, DataplaneError, msgspec.MsgspecError):
-            return
-        counts = {(one.namespace, one.name): one.started for one in statistics.functions}
         rings = {one.sandbox: one.ring_connections for one in statistics.sandboxes}
         callers = {
             sandbox: Caller(
-                self._new_requests(self._owners.get(sandbox), counts),
+                round(seen.requests.get(sandbox, 0.0) * span_ns / 1e9),
                 seen.sandboxes.get(sandbox, 0.0),
                 sandbox in apart,
                 rings.get(sandbox, 0),
             )
             for sandbox in apart | self._spin.granted.keys()
         }
-        self._requests = counts
         idle = sum(1.0 - share >= IDLE_SHARE_MIN for share in seen.busy.values())
         await self._tell(self._spin.decide(callers, idle, span_ns))
 
@@ -236,13 +255,6 @@ class Steward:
         return (
             self.layout.mode is Mode.LATENCY and max(seen.door.values(), default=0) >= EAGER_SHARE
         )
-
-    def _new_requests(
-        self, owner: tuple[str, str] | None, counts: Mapping[tuple[str, str], int]
-    ) -> int:
-        if owner is None or owner not in self._requests:
-            return 0
-        return max(0, counts.get(owner, 0) - self._requests[owner])
 
     async def _tell(self, changes: Mapping[str, int]) -> None:
         for sandbox, spin_us in changes.items():

@@ -20,8 +20,9 @@ class Thresholds:
         share_min: who uses less relieves nobody by going, and goes home whatever its core carries.
         share_alone: what it must use to go where it is the only one beside the worker: crossing cores costs wake-ups.
         room_min: what must be left of the core it goes to.
-        hog_share, hog_ratio: a hog uses at least this share of a core and this many times what the worker runs there.
+        hog_share, hog_cost_ns: a hog uses at least this share of a core, and this much CPU time for each invocation.
         hog_share_min: enough where it is half of what the platform has of the core: other programs have the rest.
+        settle_ns: how long a new sandbox is left where it began: runtimes compute while they start.
         compute_share: what a sandbox that sees all cores uses before it is kept off the workers' cores.
     """
 
@@ -37,7 +38,8 @@ class Thresholds:
     hog_share: float = 0.25
     hog_share_min: float = 0.1
     compute_share: float = 0.5
-    hog_ratio: float = 4.0
+    hog_cost_ns: int = 1_000_000
+    settle_ns: int = 3 * _S
 
 
 THRESHOLDS = {
