@@ -34,12 +34,14 @@ def table(records: Sequence[Record]) -> str:
 
 
 def shown(records: Sequence[Record], title: str) -> Table:
-    """The same for a terminal."""
+    """The same for a terminal, without the words of the goals: those that are missed stand below the table."""
     made = Table(title=title, title_justify="left", header_style="bold")
-    for name in HEAD:
-        made.add_column(name, justify="left" if name == "figure" else "right")
+    kept = [column for column, name in enumerate(HEAD) if name != "goal"]
+    for column in kept:
+        left = HEAD[column] == "figure"
+        made.add_column(HEAD[column], justify="left" if left else "right", no_wrap=left)
     for cells in rows(records):
-        made.add_row(*(cell.replace("`", "").replace("**", "") for cell in cells))
+        made.add_row(*(cells[column].replace("`", "").replace("**", "") for column in kept))
     return made
 
 
