@@ -1,9 +1,9 @@
-"""`python -m loadtests NAME [options]`: bench or demo."""
+"""`python -m loadtests NAME [options]`: bench, incumbent, report or demo."""
 
 import runpy
 import sys
 
-COMMANDS = ("bench", "demo")
+COMMANDS = ("bench", "incumbent", "report", "demo")
 
 
 def main() -> None:
