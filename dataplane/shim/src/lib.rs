@@ -35,6 +35,8 @@ pub mod poll;
 pub mod process;
 pub mod select;
 pub mod signals;
+#[cfg(not(feature = "embedded"))]
+pub mod symbols;
 pub mod sys;
 pub mod table;
 #[cfg(feature = "test-host")]

@@ -31,14 +31,14 @@ struct Packet {
     value: [u8; VALUE_BYTES],
 }
 
-/// The abstract name that the environment gives.
-fn name() -> Option<&'static [u8]> {
+/// The rest of the environment's entry that begins so.
+pub fn variable(prefix: &[u8]) -> Option<&'static [u8]> {
     // SAFETY: the program's environment: pointers to C strings, ended by null.
     unsafe {
         let mut entry = environ;
         while !entry.is_null() && !(*entry).is_null() {
             let text = CStr::from_ptr(*entry).to_bytes();
-            if let Some(name) = text.strip_prefix(NAME) {
+            if let Some(name) = text.strip_prefix(prefix) {
                 return Some(name);
             }
             entry = entry.add(1);
@@ -49,7 +49,9 @@ fn name() -> Option<&'static [u8]> {
 
 /// As getsockopt at [`jd_ring::abi::SOL_RING`].
 pub(crate) fn ask(fd: i32, option: i32, value: *mut u8, len: u32) -> isize {
-    let Some(name) = name() else { return NO_ANSWER };
+    let Some(name) = variable(NAME) else {
+        return NO_ANSWER;
+    };
     let mut address = [0_u8; 110];
     address[0] = 1;
     let len_used = 3 + name.len();

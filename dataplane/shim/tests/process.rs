@@ -1,9 +1,13 @@
 //! Signals, threads and processes through the shim: the same program with and without rings says the same.
 mod support;
 
+use std::process::Command;
 use std::time::Duration;
 
+use support::guest::{Guest, Mode};
+use support::library;
 use support::peer::Peer;
+use support::player::Player;
 use support::twins::{text, twins};
 
 fn after_ms(milliseconds: u64) {
@@ -160,4 +164,23 @@ fn more_connections_than_slots() {
         all.iter().for_each(|peer| assert_eq!(peer.rest().1, "end"));
         peer.rest().1
     });
+}
+
+#[test]
+fn names_are_found_without_dlsym() {
+    let player = Player::start(true);
+    let path = library::program("cc", "process").expect("cc is installed");
+    let mut command = Command::new(path);
+    command.arg("execs").env("JSHIM_TEST_WALK", "1");
+    let guest = Guest::spawn(command, Mode::Rings, &player);
+    let peer = Peer::new(player.connect(guest.port));
+    peer.warm_up();
+    peer.take(7);
+    peer.send(b"a line\n");
+    assert!(text(&peer.rest().0).starts_with("got a line\nafter;"));
+    let next = Peer::new(player.connect(guest.port));
+    next.warm_up();
+    assert!(text(&next.rest().0).contains("still here;spawned\nafter;"));
+    assert_eq!(player.upgrades(), 2);
+    assert!(guest.finish().contains("over"));
 }
