@@ -94,7 +94,9 @@ class Steward:
     def adopt(self, sandbox: str, owner: tuple[str, str], wish: Wish) -> None:
         """See `Seats`."""
         self._owners[sandbox] = owner
-        self._put(sandbox, self._policy.arrive(sandbox, wish, self._now_ns()).cores)
+        cores = self._policy.arrive(sandbox, wish, self._now_ns()).cores
+        # The daemon that launched it may have had other cores, or another placement.
+        self._put(sandbox, cores or self.layout.usable)
 
     def leave(self, sandbox: str) -> None:
         """See `Seats`."""

@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -103,6 +104,30 @@ def test_a_burner_leaves_the_front_door_and_comes_home(own: Instance, guest_imag
     assert metric('junctiond_sandboxes{seat="spread"}') == 1
     assert eventually(lambda: place(own)["seat"] == "paired", timeout_s=60)
     assert eventually(lambda: affinities(own, sandbox) == {(LAYOUT.doors[0],)})
+
+
+def test_a_granted_spin_reaches_the_rings_of_a_sandbox(own: Instance, image) -> None:
+    with own.api() as api:
+        document = {"service": FUNCTION, "image": image("hello")}
+        assert api.post("/system/functions", json=document).status_code == 200
+    sandbox = place(own)["sandbox"]
+    for spin_us in (20, 0):
+        answer = control(own, op="put_wake_policy", sandbox=sandbox, spin_us=spin_us)
+        assert answer["ok"] == {}
+        (counters,) = stats(own)["sandboxes"]
+        assert counters["spin_ns"] == spin_us * 1000
+        assert own.invoke(FUNCTION).status_code == 200
+    refused = control(own, op="put_wake_policy", sandbox=sandbox, spin_us=51)
+    assert refused["error"]["code"] == "bad_request"
+
+
+def control(own: Instance, **request: object) -> Any:
+    """One request to jnetd (docs/protocols.md, section 3)."""
+    body = json.dumps({"id": 1, **request}).encode()
+    with socket.socket(socket.AF_UNIX) as stream, stream.makefile("rb") as answers:
+        stream.connect(str(own.run_dir / "control.sock"))
+        stream.sendall(len(body).to_bytes(4, "little") + body)
+        return json.loads(answers.read(int.from_bytes(answers.read(4), "little")))
 
 
 def test_what_happened_is_counted(own: Instance, guest_image) -> None:

@@ -91,6 +91,21 @@ def test_a_burner_is_moved_and_brought_back() -> None:
     run(scene)
 
 
+@pytest.mark.parametrize(
+    ("mode", "expected"), [(Mode.OFF, (0, 1)), (Mode.BALANCED, (0,)), (Mode.ECO, (0,))]
+)
+def test_who_runs_already_is_put_where_a_new_one_would_begin(
+    mode: Mode, expected: tuple[int, ...]
+) -> None:
+    async def scene(loop: VirtualTimeLoop) -> None:
+        cores = FakeCores()
+        async with running(cores, mode=mode) as steward:
+            steward.adopt("a", OWNER, Wish.HOST)
+            assert cores.placed == {"a": expected}
+
+    run(scene)
+
+
 def test_a_spin_is_granted_to_who_is_apart_and_called_often() -> None:
     async def scene(loop: VirtualTimeLoop) -> None:
         cores = FakeCores(busy={0: 1.0, 1: 0.0}, door={0: 0.01}, shares={"a": 0.6})
