@@ -71,9 +71,9 @@ def reading(taken_at_s: int, started: int, counts: list[int], cpu: float) -> cou
             (SandboxState.READY, SandboxState.READY, SandboxState.EXITED)
         )
     )
-    cpu = (FunctionCpu("aes", "openfaas-fn", started * 2_000_000),)
+    used = (FunctionCpu("aes", "openfaas-fn", started * 2_000_000),)
     return counters.parse(
-        HostStats(json.dumps(plane), replicas, cpu, "balanced", (0, 1)), taken_at_s * 10**9
+        HostStats(json.dumps(plane), replicas, used, "balanced", (0, 1)), taken_at_s * 10**9
     )
 
 
