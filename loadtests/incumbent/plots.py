@@ -71,6 +71,6 @@ def _draw(drawn: dict[str, Line], title: str, dress: Callable[["Axes"], None], p
     axes.xaxis.set_major_formatter(ScalarFormatter())
     axes.set_title(title, fontsize=9)
     axes.grid(visible=True, which="both", alpha=0.3)
-    axes.legend()
+    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path)
