@@ -70,7 +70,9 @@ def guests(instance: Instance, guest_image) -> Iterator[list[Guest]]:
             guest.close()
         for name in names:
             api.request("DELETE", "/system/functions", json={"functionName": name})
-        eventually(lambda: not api.get("/system/functions").json())
+        eventually(
+            lambda: not {row["name"] for row in api.get("/system/functions").json()} & {*names}
+        )
 
 
 class Calls(threading.Thread):
