@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Protocol
 
@@ -19,6 +20,8 @@ from junctiond.lifecycle.generation import Generation
 from junctiond.sandbox.base import KeeperState, Launcher, LaunchError
 from junctiond.sandbox.spec import SandboxSpec, SnapshotTake, SnapshotWish
 from junctiond.settings import Settings, SettingsError
+from junctiond.snapshots import process
+from junctiond.snapshots.process import Program
 from junctiond.snapshots.shelf import AGE_NS_MAX, Attempts, Owner, Shelf
 from junctiond.snapshots.worth import Start, objection, worth_taking
 from junctiond.store import Lease
@@ -62,6 +65,7 @@ class SnapshotMaker:
         dataplane: Dataplane,
         shelf: Shelf,
         pause_s: float = PAUSE_S,
+        look: Callable[[int], Program | None] = process.look,
     ) -> None:
         self._settings = settings
         self._builder = builder
@@ -69,6 +73,7 @@ class SnapshotMaker:
         self._dataplane = dataplane
         self._shelf = shelf
         self._pause_s = pause_s
+        self._look = look
         self._queue: asyncio.Queue[tuple[Owner, str, Generation]] = asyncio.Queue()
 
     async def run(self) -> None:
@@ -85,7 +90,7 @@ class SnapshotMaker:
         self, lease: Lease, generation: Generation, spec: SandboxSpec, state: KeeperState | None
     ) -> None:
         """A replica accepts connections: takes a snapshot of its function where that is worth it."""
-        if self._shelf.restorer is None or state is None or state.started_at_ns is None:
+        if self._shelf.restorer is None or state is None:
             return
         owner = (lease.namespace, lease.name)
         outcome = state.snapshot
@@ -94,7 +99,7 @@ class SnapshotMaker:
         key = self._shelf.key(spec)
         start = Start(
             choice=generation.plan.snapshot,
-            took_ns=lease.ready_at_ns - state.started_at_ns,
+            program=self._look(state.init_pid) if state.init_pid else None,
             restored=outcome is not None and outcome.restored,
             exists=self._shelf.fresh(owner, key) is not None,
             refused=self._blocked(owner, key),

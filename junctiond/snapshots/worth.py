@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 
 from junctiond.sandbox.plan import SnapshotChoice
+from junctiond.snapshots.process import Program
 
-START_NS_MIN = 20_000_000
-"""A program that listens sooner than this gains nothing: a restored one needs about 10 ms."""
+CPU_NS_MIN = 20_000_000
+"""A program that listens after less CPU time gains nothing: a restored one needs about 8 ms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,8 +14,8 @@ class Start:
     """How a replica started."""
 
     choice: SnapshotChoice
-    took_ns: int
-    """From the program's exec to its first listen."""
+    program: Program | None
+    """What it took; None where that cannot be seen."""
     restored: bool
     exists: bool
     """There is a snapshot of this key already."""
@@ -26,7 +27,11 @@ def worth_taking(start: Start) -> bool:
     """Whether to take one now."""
     if start.choice is SnapshotChoice.NEVER or start.restored or start.exists or start.refused:
         return False
-    return start.choice is SnapshotChoice.ALWAYS or start.took_ns >= START_NS_MIN
+    if start.choice is SnapshotChoice.ALWAYS:
+        return True
+    # With threads it would be refused.
+    program = start.program
+    return program is not None and program.threads == 1 and program.cpu_ns >= CPU_NS_MIN
 
 
 def objection(choice: SnapshotChoice, sockets: int, listeners: int) -> str:

@@ -276,7 +276,7 @@ UNFIT = {
         "import mmap; M = mmap.mmap(-1, 40 << 30, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x4000)",
         "GiB",
     ),
-    "memory": ("M = os.urandom(300 << 20)", "MiB of memory"),
+    "memory": ("M = bytearray(b'x') * (260 << 20)", "MiB of memory"),
     "descriptors": ("P = [open('/etc/passwd') for _ in range(400)]", "descriptors"),
     "mappings": (
         "import mmap; M = [mmap.mmap(-1, 4096, 2 + 32, prot) for _ in range(2600) for prot in (1, 3)]",

@@ -19,10 +19,16 @@ use jd_snapshot::{
 use rustix::process::{pidfd_send_signal, Signal};
 use serde::{Deserialize, Serialize};
 
+#[cfg(target_arch = "x86_64")]
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
+#[cfg(target_arch = "x86_64")]
 const TRY_AGAIN: Duration = Duration::from_millis(200);
 /// What a program still does after it has begun to listen, it does within this.
+#[cfg(target_arch = "x86_64")]
 const SETTLE: Duration = Duration::from_millis(150);
+/// How long a program is waited for that seems to serve already but is not at rest, or keeps threads.
+#[cfg(target_arch = "x86_64")]
+const PATIENCE: Duration = Duration::from_secs(4);
 /// A program that came back and ends earlier than this has not come back well.
 const TRUSTED_AFTER: Duration = Duration::from_secs(5);
 
@@ -269,14 +275,26 @@ fn await_and_take(wish: &Take, init: i32, layer: &Layer) -> Result<u64, Refusal>
         bytes_max: wish.bytes_max,
     };
     let mut last = Refusal::Restless("it never waited for a connection".to_owned());
-    let mut first = true;
-    while begun.elapsed() < Duration::from_millis(wish.timeout_ms) {
-        match look(pid) {
+    let (mut serving, mut threaded) = (None::<Instant>, None::<Instant>);
+    while begun.elapsed() < Duration::from_millis(wish.timeout_ms)
+        && [serving, threaded]
+            .into_iter()
+            .flatten()
+            .all(|since| since.elapsed() < PATIENCE)
+    {
+        let seen = look(pid);
+        if seen != Look::Threads {
+            threaded = None;
+        }
+        match seen {
             Look::Gone => return Err(Refusal::Unfit("it ended".to_owned())),
-            Look::Threads => last = Refusal::Unfit("it has threads".to_owned()),
+            Look::Threads => {
+                threaded.get_or_insert_with(Instant::now);
+                last = Refusal::Unfit("it has threads".to_owned());
+            }
             Look::Busy => {}
-            Look::Waiting if first => {
-                first = false;
+            Look::Waiting if serving.is_none() => {
+                serving = Some(Instant::now());
                 thread::sleep(SETTLE);
                 continue;
             }

@@ -2,10 +2,14 @@
 
 import asyncio
 import os
+import subprocess
+import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
+import psutil
 import pytest
 
 from junctiond.dataplane.fake import FakeDataplane
@@ -18,8 +22,9 @@ from junctiond.sandbox.plan import SnapshotChoice, Watchdog, make_plan
 from junctiond.sandbox.spec import SandboxSpec, Secret, SnapshotWish, build
 from junctiond.settings import Settings
 from junctiond.snapshots.maker import SnapshotMaker
+from junctiond.snapshots.process import Program, look
 from junctiond.snapshots.shelf import AGE_NS_MAX, Shelf
-from junctiond.snapshots.worth import START_NS_MIN, Start, objection, worth_taking
+from junctiond.snapshots.worth import CPU_NS_MIN, Start, objection, worth_taking
 from junctiond.store import Lease
 
 OWNER = ("openfaas-fn", "hello")
@@ -132,23 +137,44 @@ def test_a_start_of_the_daemon_removes_what_belongs_to_nobody(shelf: Shelf) -> N
     assert not path.exists()
 
 
+SLOW = Program(cpu_ns=CPU_NS_MIN, threads=1)
+
+
 @pytest.mark.parametrize(
-    ("choice", "took_ns", "changes", "expected"),
+    ("choice", "program", "changes", "expected"),
     [
-        (SnapshotChoice.AUTO, START_NS_MIN, {}, True),
-        (SnapshotChoice.AUTO, START_NS_MIN - 1, {}, False),
-        (SnapshotChoice.ALWAYS, 0, {}, True),
-        (SnapshotChoice.NEVER, START_NS_MIN, {}, False),
-        (SnapshotChoice.ALWAYS, START_NS_MIN, {"restored": True}, False),
-        (SnapshotChoice.ALWAYS, START_NS_MIN, {"exists": True}, False),
-        (SnapshotChoice.ALWAYS, START_NS_MIN, {"refused": True}, False),
+        (SnapshotChoice.AUTO, SLOW, {}, True),
+        (SnapshotChoice.AUTO, replace(SLOW, cpu_ns=CPU_NS_MIN - 1), {}, False),
+        (SnapshotChoice.AUTO, replace(SLOW, threads=2), {}, False),
+        (SnapshotChoice.AUTO, None, {}, False),
+        (SnapshotChoice.ALWAYS, None, {}, True),
+        (SnapshotChoice.NEVER, SLOW, {}, False),
+        (SnapshotChoice.ALWAYS, SLOW, {"restored": True}, False),
+        (SnapshotChoice.ALWAYS, SLOW, {"exists": True}, False),
+        (SnapshotChoice.ALWAYS, SLOW, {"refused": True}, False),
     ],
 )
 def test_only_slow_starts_are_worth_it_unless_asked_for(
-    choice: SnapshotChoice, took_ns: int, changes: dict[str, bool], expected: bool
+    choice: SnapshotChoice, program: Program | None, changes: dict[str, bool], expected: bool
 ) -> None:
     facts = {"restored": False, "exists": False, "refused": False} | changes
-    assert worth_taking(Start(choice=choice, took_ns=took_ns, **facts)) is expected
+    assert worth_taking(Start(choice=choice, program=program, **facts)) is expected
+
+
+def test_a_program_is_seen_by_its_process_1() -> None:
+    command = "import os, time; os.fork() or time.sleep(99); os.wait()"
+    with subprocess.Popen([sys.executable, "-c", command]) as parent:
+        try:
+            deadline = time.monotonic() + 10
+            while (seen := look(parent.pid)) is None and time.monotonic() < deadline:
+                time.sleep(0.01)
+            assert seen is not None
+            assert seen.threads == 1
+            assert seen.cpu_ns >= 0
+        finally:
+            for child in psutil.Process(parent.pid).children():
+                child.kill()
+    assert look(parent.pid) is None
 
 
 def test_a_start_that_used_the_network_is_objected_to() -> None:
@@ -177,10 +203,16 @@ async def made(shelf: Shelf, outcome: SnapshotOutcome, during: object = None) ->
     """One slow start is noticed; the sandbox that is built for it ends with `outcome`."""
     world, builder = FakeWorld(), FakeBuilder()
     maker = SnapshotMaker(
-        Settings(), builder, FakeLauncher(world), FakeDataplane(), shelf, pause_s=0.0
+        Settings(),
+        builder,
+        FakeLauncher(world),
+        FakeDataplane(),
+        shelf,
+        pause_s=0.0,
+        look=lambda _: SLOW,
     )
-    lease = Lease("hello.openfaas-fn.1", *OWNER, 1, 0, 8080, 0, ready_at_ns=START_NS_MIN * 2)
-    state = KeeperState(lease.sandbox, Status.RUNNING, started_at_ns=1)
+    lease = Lease("hello.openfaas-fn.1", *OWNER, 1, 0, 8080, 0)
+    state = KeeperState(lease.sandbox, Status.RUNNING, init_pid=7)
     maker.consider(lease, generation(), specification(), state)
     maker.consider(lease, generation(), specification(), state)  # a second replica, just as slow
     async with asyncio.timeout(10), asyncio.TaskGroup() as group:
