@@ -84,3 +84,51 @@ impl<'a> Buffers<'a> {
         self.left -= len;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// However the pieces lie and however little is moved at a time, every byte is visited once, in order.
+        #[test]
+        fn visits_every_byte_once(
+            lens in proptest::collection::vec(0_usize..50, 0..20),
+            steps in proptest::collection::vec(1_usize..40, 1..20),
+        ) {
+            let mut memory = vec![0_u8; lens.iter().sum()];
+            let mut pieces = Vec::new();
+            let mut base = memory.as_mut_ptr();
+            for len in &lens {
+                pieces.push(IoVec { base, len: *len });
+                base = base.wrapping_add(*len);
+            }
+            let mut buffers = Buffers::new(&pieces).expect("a small sum");
+            prop_assert_eq!(buffers.left(), memory.len());
+            let (mut expected, mut steps) = (memory.as_mut_ptr(), steps.into_iter().cycle());
+            while let Some((at, len)) = buffers.stretch() {
+                prop_assert!(len > 0);
+                prop_assert_eq!(at, expected);
+                let step = steps.next().unwrap_or(1).min(len);
+                buffers.advance(step);
+                expected = expected.wrapping_add(step);
+            }
+            prop_assert_eq!(buffers.left(), 0);
+            prop_assert_eq!(expected, memory.as_mut_ptr().wrapping_add(memory.len()));
+        }
+    }
+
+    #[test]
+    fn refuses_sums_that_no_answer_could_name() {
+        let piece = IoVec {
+            base: core::ptr::null_mut(),
+            len: usize::MAX / 2,
+        };
+        assert_eq!(Buffers::new(&[piece, piece]).err(), Some(errno::EINVAL));
+        // SAFETY: nothing is read of more pieces than the kernel takes.
+        let many = unsafe { Buffers::pieces(core::ptr::null(), PIECES_MAX + 1) };
+        assert_eq!(many.err(), Some(errno::EINVAL));
+    }
+}

@@ -97,3 +97,43 @@ impl Drop for Guard<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use core::cell::UnsafeCell;
+
+    use super::*;
+
+    struct Counter(UnsafeCell<u64>);
+
+    // SAFETY: only touched under the lock.
+    unsafe impl Sync for Counter {}
+
+    #[test]
+    fn threads_take_turns() {
+        static LOCK: Lock = Lock::new();
+        static COUNTER: Counter = Counter(UnsafeCell::new(0));
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..20_000 {
+                        let _held = LOCK.enter().expect("not held by this thread");
+                        // SAFETY: under the lock.
+                        unsafe { *COUNTER.0.get() += 1 };
+                    }
+                });
+            }
+        });
+        // SAFETY: the threads are gone.
+        assert_eq!(unsafe { *COUNTER.0.get() }, 80_000);
+    }
+
+    #[test]
+    fn its_owner_is_not_made_to_wait_for_itself() {
+        let lock = Lock::new();
+        let held = lock.enter();
+        assert!(held.is_some() && lock.enter().is_none() && lock.try_enter().is_none());
+        drop(held);
+        assert!(lock.try_enter().is_some());
+    }
+}

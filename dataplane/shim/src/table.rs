@@ -294,3 +294,59 @@ impl Registration {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_keeps_its_parts_apart() {
+        let word = Word::new(Kind::Watched, u32::MAX)
+            .at(Stage::Answered)
+            .with_calls(3);
+        assert_eq!(
+            (word.kind(), word.stage(), word.calls()),
+            (Kind::Watched, Stage::Answered, 3)
+        );
+        assert_eq!(word.payload(), u32::MAX);
+        assert_eq!(
+            word.with_calls(0).at(Stage::Fresh),
+            Word::new(Kind::Watched, u32::MAX)
+        );
+    }
+
+    #[test]
+    fn calls_on_a_watched_descriptor_are_counted_until_it_is_another() {
+        let fd = 60_001;
+        watch(fd);
+        let begun = enter(fd);
+        assert_eq!(look(fd).calls(), 1);
+        exit(fd, begun, |_| Stage::Asked);
+        assert_eq!((look(fd).calls(), look(fd).stage()), (0, Stage::Asked));
+        let begun = enter(fd);
+        watch(fd);
+        exit(fd, begun, |_| Stage::Answered);
+        assert_eq!((look(fd).calls(), look(fd).stage()), (0, Stage::Fresh));
+        set(fd, Word::UNKNOWN);
+        assert_eq!(enter(fd), Word::UNKNOWN);
+    }
+
+    #[test]
+    fn numbers_beyond_the_table_are_unknown() {
+        for fd in [-1, i32::MIN, 65_536, i32::MAX] {
+            assert_eq!(look(fd), Word::UNKNOWN);
+            assert!(!set(fd, Word::new(Kind::Hidden, 0)));
+        }
+    }
+
+    #[test]
+    fn a_registration_is_taken_over_only_from_one_set() {
+        let registration = registration_of(60_002);
+        assert!(registration.get().is_ok_and(|known| known.is_none()));
+        registration.put(0, 1, 2);
+        let known = registration.get().ok().flatten().expect("registered");
+        assert_eq!((known.epoll, known.events, known.data), (0, 1, 2));
+        registration.tangle();
+        assert!(registration.get().is_err());
+    }
+}
