@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 
 use guest::{Guest, RingStream};
-use jd_link::Refusal;
+use jd_link::{Refusal, Ticket};
 use jd_ring::abi::SLOTS;
 use jd_wire::control::FunctionSettings;
 use support::{named, ok, read_body, read_head, World};
@@ -226,6 +226,43 @@ fn who_cannot_ride_is_told_so() {
         assert_eq!(client.post("/function/f", b"x").text(), "x");
         assert_eq!(told.recv().unwrap(), Err(expected));
     }
+}
+
+#[test]
+fn a_call_that_was_given_up_changes_nothing() {
+    let (world, guest) = world();
+    let riding = guest.clone();
+    let (tell, told) = support::channel();
+    let _server = world.serve("s", move |stream| {
+        let ticket = Ticket::default();
+        assert!(ticket.cancel());
+        let asked = riding.ask_with(&stream, ticket);
+        let _ = tell.lock().unwrap().send(asked);
+        support::answering(|request| ok(&request.body))(stream);
+    });
+    assert_eq!(world.connect().post("/function/f", b"x").text(), "x");
+    assert_eq!(told.recv().unwrap(), Err(Refusal::Unsuitable));
+    assert_eq!(guest.rings.counters().ring_upgrades, 0);
+}
+
+#[test]
+fn a_change_that_the_guest_cannot_be_told_of_ends_the_connection() {
+    let (world, guest) = world();
+    let riding = guest.clone();
+    let _server = world.serve("s", move |stream| {
+        let owner = riding.owner(&stream);
+        let ring = riding.ride(stream);
+        owner.cut();
+        // The other end is closed, and this one learns it by its descriptor.
+        while (&ring.stream)
+            .read(&mut [0; 4096])
+            .is_ok_and(|count| count > 0)
+        {}
+    });
+    assert_eq!(world.get("/function/f").status, 502);
+    guest.eventually("its slot comes back", |guest| {
+        guest.rings.counters().ring_connections == 0
+    });
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{mpsc, Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use jd_link::{Granted, Refusal, Rings, Ticket, Upgrade};
+use jd_link::{Granted, Owner, Refusal, Rings, Ticket, Upgrade};
 use jd_ring::abi::{EVENTFD_WAKE, SLOTS_AT, SLOT_BYTES};
 use jd_ring::guest::{GuestEnd, HostState, Wake};
 
@@ -41,17 +41,26 @@ impl Guest {
         }
     }
 
-    /// Asks for an accepted connection.
-    pub fn ask(&self, stream: &UnixStream) -> Result<Granted, Refusal> {
+    /// Who holds the other end of an accepted connection.
+    pub fn owner(&self, stream: &UnixStream) -> Arc<dyn Owner> {
         let peer = stream.peer_addr().unwrap();
         let name = peer.as_abstract_name().expect("a name");
         let owner = self.dialer.owners.lock().unwrap().get(name).cloned();
-        let owner = owner.and_then(|owner| owner.upgrade()).expect("an owner");
+        owner.and_then(|owner| owner.upgrade()).expect("an owner")
+    }
+
+    /// Asks for an accepted connection.
+    pub fn ask(&self, stream: &UnixStream) -> Result<Granted, Refusal> {
+        self.ask_with(stream, Ticket::default())
+    }
+
+    /// The same, by a call that may have been given up.
+    pub fn ask_with(&self, stream: &UnixStream, ticket: Ticket) -> Result<Granted, Refusal> {
         let (tell, told) = mpsc::channel();
-        owner.upgrade(Upgrade::new(
+        self.owner(stream).upgrade(Upgrade::new(
             self.rings.clone(),
             stream.try_clone().unwrap().into(),
-            Arc::new(Ticket::default()),
+            Arc::new(ticket),
             Box::new(move |outcome| {
                 let _ = tell.send(outcome);
             }),
