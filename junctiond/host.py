@@ -293,9 +293,7 @@ class Host:
         found = []
         for controller in self._registry.controllers():
             for replica in controller.observed.replicas:
-                found.append(
-                    self._sandbox(controller, replica, listening.get(replica.sandbox, ()))
-                )
+                found.append(self._sandbox(controller, replica, listening.get(replica.sandbox, ())))
                 if len(found) % MEASURED_AT_ONCE == 0:
                     await asyncio.sleep(0)
         return sorted(found, key=lambda one: (one.namespace, one.name, one.id))

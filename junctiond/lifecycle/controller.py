@@ -173,8 +173,10 @@ class FunctionController:
     def post(self, event: Event) -> None:
         """Takes an event in."""
         now_ns = self._around.now_ns()
-        self.observed = events.apply(self.observed, event, self.desired, now_ns, self.policy)
-        self._poked.set()
+        before = self.observed
+        self.observed = events.apply(before, event, self.desired, now_ns, self.policy)
+        if self.observed != before:
+            self._poked.set()
 
     def listening(self, sandbox: str, port: int) -> None:
         """A guest of this function listens on a port."""
@@ -252,7 +254,6 @@ class FunctionController:
                 self.desired, self.observed, self._around.now_ns(), self.policy
             )
             self.observed = step.observed
-            decided = self.desired
             failed = False
             for action in step.actions:
                 try:
@@ -265,7 +266,7 @@ class FunctionController:
                 self._around.changed(self)
             if failed:
                 return self._around.now_ns() + RETRY_NS
-            if self._finished or (self.desired, self.observed) == (decided, step.observed):
+            if not step.actions or self._finished:
                 return step.wake_at_ns
 
     def _take_back(self, action: reconcile.Action, error: Exception) -> None:

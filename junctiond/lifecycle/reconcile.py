@@ -190,7 +190,8 @@ class _Turn:
     def promote(self) -> None:
         for replica in list(self.replicas):
             if replica.phase is Phase.LAUNCHING and replica.answering:
-                self.first.append(NoteReady(replica.sandbox))
+                # After the routes: invocations wait for those, and nobody for a note.
+                self.later.append(NoteReady(replica.sandbox))
                 self._become(replica, Phase.READY)
                 if replica.generation == self.desired.generation:
                     self.observed = replace(self.observed, error="")

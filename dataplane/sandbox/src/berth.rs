@@ -17,7 +17,7 @@ use crate::sys::interface;
 
 /// Berths kept on an idle host, ready for the next launch.
 const READY_MIN: usize = 4;
-/// Berths kept at all; more are given back to the kernel.
+/// Berths kept while sandboxes come and go; more are given back to the kernel.
 const READY_MAX: usize = 16;
 
 /// The namespaces of one sandbox.
@@ -115,6 +115,17 @@ impl Berths {
     #[must_use]
     pub fn is_short(&self) -> bool {
         !self.failing && self.ready.len() < READY_MIN
+    }
+
+    /// Whether [`Self::shrink`] has something to do.
+    #[must_use]
+    pub fn is_ample(&self) -> bool {
+        self.ready.len() > READY_MIN
+    }
+
+    /// Gives back to the kernel what an idle host need not hold.
+    pub fn shrink(&mut self) {
+        self.ready.truncate(READY_MIN);
     }
 
     /// Makes one ahead of its need.

@@ -37,6 +37,11 @@ const HANDED_OVER: usize = 3;
 const READ_BYTES: usize = 64 * 1024;
 /// What keepers have said on standard error is cut off at this, in bytes: it is read after a failure only.
 const COMPLAINTS_BYTES_MAX: u64 = 1 << 20;
+/// Without an event for this long the host counts as idle.
+const IDLE_AFTER: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 500_000_000,
+};
 /// The daemon's messages; every other event is a sandbox's serial number, doubled, plus one for its leash.
 const DAEMON: u64 = 0;
 
@@ -121,19 +126,20 @@ impl Launcher {
             tv_nsec: 0,
         };
         loop {
-            // With nothing else to do it makes ready what the next launch needs; then it sleeps without a timer.
+            // With nothing else to do it makes ready what the next launch needs, or after a while lets go of what a
+            // burst has left; then it sleeps without a timer.
             let short = self.berths.is_short();
+            let ample = self.berths.is_ample().then_some(&IDLE_AFTER);
+            let pause = if short { Some(&at_once) } else { ample };
             ready.clear();
-            match epoll::wait(
-                &self.events,
-                spare_capacity(&mut ready),
-                short.then_some(&at_once),
-            ) {
+            match epoll::wait(&self.events, spare_capacity(&mut ready), pause) {
                 Ok(_) | Err(rustix::io::Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
             }
-            if ready.is_empty() && short {
-                self.prepare();
+            match ready.is_empty() {
+                true if short => self.prepare(),
+                true => self.berths.shrink(),
+                false => {}
             }
             for event in &ready {
                 match event.data.u64() {

@@ -149,7 +149,8 @@ fn sandboxes_outlive_their_launcher_and_can_be_found() {
     let state = running(&host);
     drop(launcher); // SIGKILL
     std::thread::sleep(std::time::Duration::from_millis(50));
-    let words = fs::read_to_string(format!("/proc/{}/cmdline", state.keeper_pid)).expect("it lives");
+    let words =
+        fs::read_to_string(format!("/proc/{}/cmdline", state.keeper_pid)).expect("it lives");
     let title = format!("jsandbox keep {}", host.run_dir().display());
     assert_eq!(words.trim_end_matches('\0'), title);
     let line = fs::read_to_string(format!("/proc/{}/stat", state.keeper_pid)).expect("it lives");
