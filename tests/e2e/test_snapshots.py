@@ -256,6 +256,20 @@ def rewritten(content: bytes, damage: str) -> bytes:
     return head + bytes(-len(head) % 4096) + content[old:]
 
 
+def test_an_event_loop_comes_back(functions: Functions, image: Callable[[str], str]) -> None:
+    name = "loop"
+    document = {"image": image("asyncio"), "envProcess": "", "envVars": {}}
+    functions.deploy(name, **document)
+    first = functions.instance.invoke(name, b"one")
+    assert first.status_code == 200
+    functions.await_file(name)
+    functions.scale(name, 0)
+    eventually(lambda: not functions.states(name))
+    back = functions.instance.invoke(name, b"one")
+    assert functions.outcome(name)["restored"] is True
+    assert back.content == first.content
+
+
 UNFIT = {
     "thread": (
         "import threading; threading.Thread(target=time.sleep, args=(99,), daemon=True).start()",
