@@ -174,6 +174,14 @@ def test_counts_of_nothing_are_left_out() -> None:
     assert [cells[0] for cells in rows(loud)] == ["`open75_unsent_count`"]
 
 
+def test_rows_come_in_reading_order() -> None:
+    names = ["rps_c2", "open75_latency_ms_p99", "rps_c64", "latency_us_p50", "rps_c8"]
+    made = series(**dict.fromkeys(names, (1, 1, 1))).records(BASELINES, PROVENANCE)
+    assert [cells[0].strip("`") for cells in rows(made)] == [
+        *("latency_us_p50", "rps_c2", "rps_c8", "rps_c64", "open75_latency_ms_p99"),
+    ]
+
+
 def test_quoted_figures_have_a_unit_and_stand_beside_measured_ones() -> None:
     assert set(FAASD) <= set(BASELINES)
     assert all(unit_of(figure) for quoted in FAASD.values() for figure in quoted)
