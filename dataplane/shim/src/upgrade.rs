@@ -49,7 +49,7 @@ fn take_over(fd: i32) -> Option<Ring> {
         Some(known) => Some((known, home(fd, known)?)),
     };
     let flags = sys::fcntl(fd, sys::F_GETFL, 0);
-    if sys::failed(flags) {
+    if sys::failed(flags) || flags as i32 & sys::O_ASYNC != 0 {
         return None;
     }
     let flags = if flags as i32 & sys::O_NONBLOCK != 0 {

@@ -184,3 +184,40 @@ fn names_are_found_without_dlsym() {
     assert_eq!(player.upgrades(), 2);
     assert!(guest.finish().contains("over"));
 }
+
+#[test]
+fn a_storm_of_waits_and_leavings() {
+    twins("process", "storm", |peer, guest, player| {
+        let all: Vec<Peer> = (0..12)
+            .map(|_| {
+                let peer = Peer::new(player.connect(guest.port));
+                peer.warm_up();
+                peer
+            })
+            .collect();
+        let mut dice = 1_u32;
+        for round in 0..60_u32 {
+            let sent: Vec<Vec<u8>> = all
+                .iter()
+                .map(|peer| {
+                    dice = dice.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                    let len = 1 + dice as usize % if round % 10 == 0 { 150_000 } else { 3_000 };
+                    let bytes: Vec<u8> = (0..len)
+                        .map(|at| at.wrapping_mul(31).to_le_bytes()[0])
+                        .collect();
+                    peer.send(&bytes);
+                    bytes
+                })
+                .collect();
+            for (peer, sent) in all.iter().zip(sent) {
+                assert!(
+                    peer.take(sent.len()) == sent,
+                    "round {round}: the echo is garbled"
+                );
+            }
+        }
+        all.iter().for_each(|peer| peer.line().end_sending());
+        all.iter().for_each(|peer| assert_eq!(peer.rest().1, "end"));
+        peer.rest().1
+    });
+}

@@ -190,11 +190,30 @@ exports! {
         }
         let answer = next::fcntl(fd, command, argument);
         if command == sys::F_SETFL && answer == 0 {
+            if argument as i32 & sys::O_ASYNC != 0 {
+                // Only the kernel sends SIGIO.
+                leave_to_kernel(fd);
+            }
             if let Some(ring) = connection::of(table::look(fd)) {
                 ring.set(NONBLOCK, argument as i32 & sys::O_NONBLOCK != 0);
             }
         }
         answer
+    }
+
+    /// close(2) as glibc's own libraries call it.
+    fn __close(fd: i32) -> i32 {
+        close(fd)
+    }
+
+    /// dup2(2) as glibc's own libraries call it.
+    fn __dup2(from: i32, to: i32) -> i32 {
+        dup2(from, to)
+    }
+
+    /// fcntl(2) as glibc's own libraries call it.
+    fn __fcntl(fd: i32, command: i32, argument: usize) -> i32 {
+        fcntl(fd, command, argument)
     }
 
     /// fcntl(2) under its name for large files.

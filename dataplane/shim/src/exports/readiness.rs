@@ -18,6 +18,11 @@ exports! {
         next::poll(list, count, timeout_ms)
     }
 
+    /// poll(2) as glibc's own libraries call it.
+    fn __poll(list: *mut PollFd, count: u64, timeout_ms: i32) -> i32 {
+        poll(list, count, timeout_ms)
+    }
+
     /// The fortified poll(2).
     fn __poll_chk(list: *mut PollFd, count: u64, timeout_ms: i32, room: usize) -> i32 {
         if (room / size_of::<PollFd>()) < count as usize {
@@ -60,6 +65,11 @@ exports! {
             *time = Time { seconds: (left_ns / 1_000_000_000) as i64, part: (left_ns % 1_000_000_000 / 1_000) as i64 };
         }
         finish(answer) as i32
+    }
+
+    /// select(2) as glibc's own libraries call it.
+    fn __select(count: i32, read: *mut u64, write: *mut u64, except: *mut u64, timeout: *mut Time) -> i32 {
+        select(count, read, write, except, timeout)
     }
 
     /// pselect(2).

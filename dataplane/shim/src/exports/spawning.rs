@@ -56,6 +56,11 @@ exports! {
         forked(next::fork())
     }
 
+    /// fork(2) as glibc's own libraries call it.
+    fn __fork() -> i32 {
+        fork()
+    }
+
     /// The fork(2) that runs no handlers.
     fn _Fork() -> i32 {
         let _held = before_fork();
@@ -154,6 +159,14 @@ fn before_stream(fd: usize, _: usize, _: usize) {
     leave_to_kernel(fd as i32);
 }
 
+fn before_aio(control: usize, _: usize, _: usize) {
+    // `struct aiocb` begins with the descriptor.
+    // SAFETY: the caller's control block.
+    if let Some(fd) = unsafe { (control as *const i32).as_ref() } {
+        leave_to_kernel(*fd);
+    }
+}
+
 fn before_spawned_copy(_actions: usize, from: usize, _to: usize) {
     leave_to_kernel(from as i32);
 }
@@ -201,6 +214,24 @@ detours! {
     __dprintf_chk = before_stream;
     /// The fortified dprintf(3).
     __vdprintf_chk = before_stream;
+    /// preadv2(2) takes sockets, unlike its elders.
+    preadv2 = before_stream;
+    /// preadv2(2).
+    preadv64v2 = before_stream;
+    /// pwritev2(2).
+    pwritev2 = before_stream;
+    /// pwritev2(2).
+    pwritev64v2 = before_stream;
+    /// aio_read(3): reads in a thread of libc's own.
+    aio_read = before_aio;
+    /// aio_read(3).
+    aio_read64 = before_aio;
+    /// aio_write(3).
+    aio_write = before_aio;
+    /// aio_write(3).
+    aio_write64 = before_aio;
+    /// vfork(2) as glibc's own libraries call it.
+    __vfork = before_vfork;
     /// sigaction(2).
     sigaction = before_handler;
     /// sigaction(2) as glibc's own libraries call it.

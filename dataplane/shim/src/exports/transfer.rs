@@ -158,6 +158,11 @@ exports! {
         reading(fd, || next::read(fd, target, len), |ring| take(ring, Ok(&one(target, len)), 0))
     }
 
+    /// read(2) as glibc's own libraries call it.
+    fn __read(fd: i32, target: *mut u8, len: usize) -> isize {
+        read(fd, target, len)
+    }
+
     /// The fortified read(2).
     fn __read_chk(fd: i32, target: *mut u8, len: usize, room: usize) -> isize {
         if len > room {
@@ -232,6 +237,16 @@ exports! {
     /// write(2).
     fn write(fd: i32, source: *const u8, len: usize) -> isize {
         writing(fd, len, || next::write(fd, source, len), |ring| give(ring, Ok(&one(source, len)), 0))
+    }
+
+    /// write(2) as glibc's own libraries call it.
+    fn __write(fd: i32, source: *const u8, len: usize) -> isize {
+        write(fd, source, len)
+    }
+
+    /// send(2) as glibc's own libraries call it.
+    fn __send(fd: i32, source: *const u8, len: usize, flags: i32) -> isize {
+        send(fd, source, len, flags)
     }
 
     /// writev(2).

@@ -63,6 +63,8 @@ pub mod msg {
 
 /// `O_NONBLOCK` of fcntl(2).
 pub const O_NONBLOCK: i32 = 0o4000;
+/// `O_ASYNC` of fcntl(2).
+pub const O_ASYNC: i32 = 0o20_000;
 /// `O_CLOEXEC`, the same bit in every call that has one.
 pub const CLOEXEC: i32 = 0o2_000_000;
 /// fcntl(2) commands.

@@ -345,7 +345,79 @@ static void many(int fd) {
     close(fd);
 }
 
+/* Waits until a connection can be read, each time in another way. */
+static void await_somehow(int fd, unsigned how, int poller) {
+    struct pollfd one = {.fd = fd, .events = POLLIN};
+    struct epoll_event event = {.events = EPOLLIN};
+    fd_set set;
+    switch (how % 6) {
+    case 0:
+        REQUIRE(poll(&one, 1, -1) == 1);
+        break;
+    case 1:
+        FD_ZERO(&set);
+        FD_SET(fd, &set);
+        REQUIRE(select(fd + 1, &set, NULL, NULL, NULL) == 1);
+        break;
+    case 2:
+        REQUIRE(epoll_ctl(poller, EPOLL_CTL_ADD, fd, &event) == 0);
+        REQUIRE(epoll_wait(poller, &event, 1, -1) == 1);
+        REQUIRE(epoll_ctl(poller, EPOLL_CTL_DEL, fd, &event) == 0);
+        break;
+    case 3:
+        event.events = EPOLLIN | EPOLLET | EPOLLONESHOT;
+        REQUIRE(epoll_ctl(poller, EPOLL_CTL_ADD, fd, &event) == 0);
+        REQUIRE(epoll_wait(poller, &event, 1, -1) == 1);
+        REQUIRE(poll(&one, 1, -1) == 1);
+        REQUIRE(epoll_ctl(poller, EPOLL_CTL_DEL, fd, &event) == 0);
+        break;
+    default:
+        break; /* the read itself waits */
+    }
+}
+
+/* Echoes, waiting and reading in every way, and now and then leaves the ring in the middle of it all. */
+static void *echo_somehow(void *argument) {
+    int fd = *(int *)argument, poller = epoll_create1(EPOLL_CLOEXEC);
+    char *buffer = malloc(40000);
+    unsigned dice = (unsigned)fd * 7919;
+    for (unsigned round = 1;; round++) {
+        dice = dice * 1103515245 + 12345;
+        await_somehow(fd, dice >> 16, poller);
+        size_t room = (dice >> 8) % 40000 + 1;
+        ssize_t len = (dice >> 20) % 3 ? read(fd, buffer, room) : recv(fd, buffer, room, MSG_DONTWAIT);
+        if (len < 0 && errno == EAGAIN)
+            continue;
+        if (len <= 0)
+            break;
+        REQUIRE(write(fd, buffer, (size_t)len) == len);
+        if (round % 400 == (unsigned)fd % 400) {
+            int copy = dup(fd);
+            REQUIRE(dup2(copy, fd) == fd);
+            close(copy);
+        }
+    }
+    free(buffer);
+    close(poller);
+    close(fd);
+    return NULL;
+}
+
+static void storm(int fd) {
+    enum { MANY = 12 };
+    static int all[MANY];
+    static pthread_t threads[MANY];
+    for (int at = 0; at < MANY; at++) {
+        all[at] = accept_warm();
+        REQUIRE(pthread_create(&threads[at], NULL, echo_somehow, &all[at]) == 0);
+    }
+    for (int at = 0; at < MANY; at++)
+        REQUIRE(pthread_join(threads[at], NULL) == 0);
+    close(fd);
+}
+
 static const struct scenario all[] = {
+    {"storm", storm},
     {"interrupted", interrupted}, {"mixed_signals", mixed_signals}, {"mask", mask}, {"handler_writes", handler_writes},
     {"forks", forks}, {"execs", execs}, {"copies", copies}, {"sends_descriptor", sends_descriptor},
     {"closes_all", closes_all}, {"shut_while_blocked", shut_while_blocked}, {"cancelled", cancelled}, {"many", many},
