@@ -21,6 +21,7 @@ Say = Callable[[str], None]
 Key = tuple[str, str, str]
 SECTIONS = ("warm", "fresh", "open")
 QUANTILES = (("p50", 0.5), ("p90", 0.9), ("p99", 0.99))
+WARM_UP_TRIES = 5
 OPEN_SHARE = 0.75
 OPEN_CONNECTIONS = 64
 """Enough that a late answer does not hold the next request back."""
@@ -96,7 +97,7 @@ def measure(
     """
     result = Warm(conditions.placement)
     with clients(conditions.placement):
-        kept = distinct(cells, {id(cell): _warm_up(cell, conditions) for cell in cells}, say)
+        kept = distinct(cells, {id(cell): _warm_up(cell, conditions, say) for cell in cells}, say)
         plan = rounds.interleave(kept, conditions.effort.rounds, seed)
         for number, order in enumerate(plan, start=1):
             say(f"{conditions.placement.letter}: round {number} of {len(plan)}, {len(order)} cells")
@@ -117,11 +118,15 @@ def distinct(cells: Sequence[Cell], seen: dict[int, str], say: Say) -> list[Cell
     return [cell for cell in cells if not (cell.label == "fd" and cell.subject in alone)]
 
 
-def _warm_up(cell: Cell, conditions: Conditions) -> str:
+def _warm_up(cell: Cell, conditions: Conditions, say: Say) -> str:
     """Warms a cell up; returns the attachment that carried it, empty for a baseline."""
-    loop = generators.closed_loop(
-        cell.target.url, EDGE, conditions.effort.warmup_s, BODY_BYTES, use_wrk=False
-    )
+    for _ in range(WARM_UP_TRIES):
+        loop = generators.closed_loop(
+            cell.target.url, EDGE, conditions.effort.warmup_s, BODY_BYTES, use_wrk=False
+        )
+        if loop.requests or loop.failed:
+            break
+        say(f"{cell.subject} {cell.label}: no answer in the first loop, which may be a slow start")
     require_success(f"{cell.subject} {cell.label}", loop)
     before = _rings(cell, conditions)
     generators.sequential(cell.target.url, conditions.effort.warmup_requests, 1, BODY_BYTES)
