@@ -91,6 +91,24 @@ def test_a_killed_keeper_takes_its_sandbox_along_and_is_replaced(own: Instance) 
     eventually(lambda: own.invoke("aes", b"text").status_code == 200)
 
 
+def test_a_killed_launcher_leaves_its_sandboxes_and_comes_back(own: Instance) -> None:
+    keeper = one(own.keepers()).pid
+    launcher = one(own.processes("jsandbox serve"))
+    launcher.kill()
+    eventually(lambda: not launcher.is_running() or launcher.status() == "zombie")
+    assert own.invoke("aes", b"text").status_code == 200
+    with own.api() as api:
+        document = {"serviceName": "aes", "replicas": 2}
+        answer = api.post("/system/scale-function/aes", json=document)
+        assert answer.status_code == 200, answer.text
+        eventually(lambda: replicas(own) == 2)
+        assert keeper in {process.pid for process in own.keepers()}
+        assert one(own.processes("jsandbox serve")).pid != launcher.pid
+        api.post("/system/scale-function/aes", json={"serviceName": "aes", "replicas": 0})
+        eventually(lambda: not own.keepers())
+    assert own.invoke("aes", b"from zero").status_code == 200
+
+
 def test_after_a_reboot_everything_is_back_without_an_invocation(own: Instance) -> None:
     own.kill_daemon()
     for process in own.processes():
