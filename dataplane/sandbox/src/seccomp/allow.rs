@@ -4,7 +4,7 @@
 //! unchangeable set of namespaces cannot use anyway: the mount family, new namespaces, tracing, key rings,
 //! bpf, modules, clocks, raw I/O ports, handles of files.
 
-use super::rule::{any_bit, errno, one_of, Rule, Word, ALLOW};
+use super::rule::{any_bit, equals, errno, one_of, Rule, Word, ALLOW};
 
 /// `CLONE_NEW*` that `clone` knows (`CLONE_NEWTIME` exists for `clone3` and `unshare` only).
 const CLONE_NAMESPACES: u32 = 0x7e02_0000;
@@ -26,6 +26,28 @@ pub fn conditional() -> Vec<(libc::c_long, Rule)> {
         (
             libc::SYS_personality,
             one_of(Word::Low(0), &PERSONALITIES, &ALLOW, errno(libc::EPERM)),
+        ),
+        // While a hole is punched, whoever touches those pages waits for its end in the kernel (mm/shmem.c,
+        // `shmem_fault`): jnetd too, in a slab or in a guest's buffer, and a thread of the lowest priority can take a
+        // second over it. Callers have to live with file systems that cannot punch.
+        (
+            libc::SYS_fallocate,
+            any_bit(
+                Word::Low(1),
+                libc::FALLOC_FL_PUNCH_HOLE.unsigned_abs(),
+                errno(libc::EOPNOTSUPP),
+                ALLOW,
+            ),
+        ),
+        // MADV_REMOVE punches one as well.
+        (
+            libc::SYS_madvise,
+            equals(
+                Word::Low(2),
+                libc::MADV_REMOVE.unsigned_abs(),
+                errno(libc::EINVAL),
+                ALLOW,
+            ),
         ),
         // It would issue socket calls that no filter sees; libuv and others fall back.
         (libc::SYS_io_uring_setup, errno(libc::ENOSYS)),
@@ -135,7 +157,6 @@ pub const ALWAYS: &[libc::c_long] = &[
     libc::SYS_umask,
     libc::SYS_truncate,
     libc::SYS_ftruncate,
-    libc::SYS_fallocate,
     libc::SYS_fadvise64,
     libc::SYS_readahead,
     libc::SYS_flock,
@@ -163,7 +184,6 @@ pub const ALWAYS: &[libc::c_long] = &[
     libc::SYS_munmap,
     libc::SYS_mprotect,
     libc::SYS_mremap,
-    libc::SYS_madvise,
     libc::SYS_brk,
     libc::SYS_msync,
     libc::SYS_mincore,

@@ -200,6 +200,32 @@ fn threads_and_processes_but_no_namespaces() {
 }
 
 #[test]
+fn no_hole_is_punched_under_a_neighbours_page_fault() {
+    let punch = unsigned(libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE);
+    expect(libc::SYS_fallocate, &[3, 0, 0, 4096], ALLOW);
+    expect(
+        libc::SYS_fallocate,
+        &[3, unsigned(libc::FALLOC_FL_KEEP_SIZE)],
+        ALLOW,
+    );
+    for mode in [punch, punch | 0xdead_0000_0000] {
+        expect(
+            libc::SYS_fallocate,
+            &[3, mode, 0, 4096],
+            errno(libc::EOPNOTSUPP),
+        );
+    }
+    let advice = |value| [0x7000_0000, 4096, unsigned(value)];
+    expect(libc::SYS_madvise, &advice(libc::MADV_DONTNEED), ALLOW);
+    expect(libc::SYS_madvise, &advice(libc::MADV_FREE), ALLOW);
+    expect(
+        libc::SYS_madvise,
+        &advice(libc::MADV_REMOVE),
+        errno(libc::EINVAL),
+    );
+}
+
+#[test]
 fn socket_families_and_types() {
     let inet = [libc::AF_INET, libc::AF_INET6].map(unsigned);
     let flags = unsigned(libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK);
