@@ -78,11 +78,11 @@ def measure(session: Session) -> record.Provenance:
     generators.build_client()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="loadtests-")))
-        names = {*session.subjects, *cold.FUNCTIONS, "nginx"}
-        programs = {name: extract(name, folder / "roots") for name in sorted(names)}
         if "echo" in session.parts:
             session.series.append(echo.measure(session.effort, session.quiet, session.say))
         if set(session.parts) & {*warm.SECTIONS, *HOST_PARTS}:
+            names = sorted({*session.subjects, *cold.FUNCTIONS, "nginx"})
+            programs = {name: extract(name, folder / "roots") for name in names}
             images = stack.enter_context(registry.registry(folder))
             session.say("pushing images to the registry")
             registry.push(images)
