@@ -50,6 +50,8 @@ class PlacementPolicy:
         self._limits = thresholds or THRESHOLDS[layout.mode]
         self._sitters: dict[str, _Sitter] = {}
         self._hot_since_ns: dict[int, int] = {}
+        self._foreign_until_ns: dict[int, int] = {}
+        """Cores that other programs fill: until when they are none of our business."""
         self._active = bool(layout.doors) and len(layout.usable) > 1
         self._spread = tuple(core for core in layout.usable if core not in layout.doors)
 
@@ -106,6 +108,7 @@ class PlacementPolicy:
         self._note_heat(seen, span_ns, now_ns)
         if not seen.sandboxes:
             return []
+        self._leave_foreign_heat(seen, now_ns)
         before = self.assignments
         busy = dict(seen.busy)
         for core in self._layout.doors:
@@ -140,10 +143,24 @@ class PlacementPolicy:
 
     def _note_heat(self, seen: Signals, span_ns: int, now_ns: int) -> None:
         for core in self._layout.doors:
-            if seen.busy.get(core, 0.0) < self._limits.high or not self._anyone_at(core):
+            foreign = now_ns < self._foreign_until_ns.get(core, 0)
+            cool = seen.busy.get(core, 0.0) < self._limits.high
+            if cool or foreign or not self._anyone_at(core):
                 self._hot_since_ns.pop(core, None)
             else:
                 self._hot_since_ns.setdefault(core, now_ns - span_ns)
+
+    def _leave_foreign_heat(self, seen: Signals, now_ns: int) -> None:
+        """A core that others fill while we do next to nothing there needs no watching: nobody of ours would be moved."""
+        for core in list(self._hot_since_ns):
+            ours = seen.door.get(core, 0.0) + sum(
+                seen.sandboxes.get(sandbox, 0.0)
+                for sandbox, sitter in self._sitters.items()
+                if core in sitter.now.cores
+            )
+            if ours < self._limits.share_min:
+                del self._hot_since_ns[core]
+                self._foreign_until_ns[core] = now_ns + self._limits.foreign_ns
 
     def _relieve(self, core: int, seen: Signals, busy: dict[int, float], now_ns: int) -> None:
         shares = seen.sandboxes

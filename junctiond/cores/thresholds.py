@@ -23,6 +23,7 @@ class Thresholds:
         hog_share, hog_cost_ns: a hog uses at least this share of a core, and this much CPU time for each invocation.
         hog_share_min: enough where it is half of what the platform has of the core: other programs have the rest.
         settle_ns: how long a new sandbox is left where it began: runtimes compute while they start.
+        foreign_ns: how long a core that only other programs keep busy is left unwatched.
         compute_share: what a sandbox that sees all cores uses before it is kept off the workers' cores.
     """
 
@@ -40,6 +41,7 @@ class Thresholds:
     compute_share: float = 0.5
     hog_cost_ns: int = 1_000_000
     settle_ns: int = 3 * _S
+    foreign_ns: int = 5 * _S
 
 
 THRESHOLDS = {

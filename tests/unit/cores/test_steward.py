@@ -71,6 +71,21 @@ def test_a_calm_host_is_looked_at_every_five_seconds_and_no_sandbox_is() -> None
     run(scene)
 
 
+def test_a_host_that_others_keep_busy_is_not_watched_for_it() -> None:
+    async def scene(loop: VirtualTimeLoop) -> None:
+        cores = FakeCores(busy={0: 1.0, 1: 1.0}, door={0: 0.001}, shares={"a": 0.001})
+        async with running(cores) as steward:
+            steward.seat("a", OWNER, Wish.HOST)
+            await asyncio.sleep(600)
+            assert steward.looks <= 600
+            assert cores.placed == {}
+            cores.shares = {"a": 0.4}
+            await asyncio.sleep(12)
+            assert cores.placed == {"a": (1,)}
+
+    run(scene)
+
+
 def test_a_burner_is_moved_and_brought_back() -> None:
     async def scene(loop: VirtualTimeLoop) -> None:
         cores = FakeCores(busy={0: 1.0, 1: 0.0}, door={0: 0.05}, shares={"a": 0.9, "b": 0.01})
