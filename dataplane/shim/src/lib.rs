@@ -5,6 +5,20 @@
 //! table; for a connection on a ring it answers from shared memory, and enters the kernel only to wake or to sleep.
 //! Nothing depends on it: without it, or when it gives a connection back, the program works on the descriptor.
 //!
+//! # When a connection moves
+//! An accepted stream is watched from the start and moves at the read that begins its second exchange (read, write,
+//! read), when no call on it is under way: a server that closes after each request never pays for it. One that is asked
+//! for in vain stays on its descriptor; a process that is refused the slab asks no more.
+//!
+//! # When it goes back
+//! For good, losing nothing: at fork and daemon (all), at exec and spawn (what is not close-on-exec, or is copied), when
+//! it is copied (dup), sent to another process, opened as a stream, spliced, used by recvmmsg, sendmmsg, aio or preadv2,
+//! in two epoll sets or an exclusive one, with `SO_RCVLOWAT`, `O_ASYNC` or unusual flags, when its epoll descriptor is
+//! itself polled or nested, when poll or select name more than 16 rings or 128 descriptors, when a blocking call waits
+//! while handlers with and without `SA_RESTART` are set (only the kernel knows which of them ran), and when descriptors
+//! run out. One limit is left: a signal handler that uses the very connection that its own thread is inside the shim for
+//! gets `EAGAIN`.
+//!
 //! Freestanding: no second libc, no thread-local storage, no allocation. One library serves glibc and musl.
 
 #![cfg_attr(feature = "freestanding", no_std)]

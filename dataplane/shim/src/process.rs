@@ -221,6 +221,14 @@ pub fn is_foreign() -> bool {
     SHARES_MEMORY.load(Ordering::Relaxed) && OWNER.load(Ordering::Relaxed) != sys::process()
 }
 
+/// A connection was accepted, which no child of vfork does: the tables are this process's. (A program that was captured
+/// and brought back elsewhere has another number than it had.)
+pub fn claim() {
+    if SHARES_MEMORY.load(Ordering::Relaxed) {
+        OWNER.store(sys::process(), Ordering::Relaxed);
+    }
+}
+
 /// A child that shares our memory is about to be made: from now on calls look whose they are.
 pub fn will_share_memory() {
     if OWNER.load(Ordering::Relaxed) == 0 {

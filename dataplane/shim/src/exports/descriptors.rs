@@ -26,6 +26,7 @@ unsafe fn accepted(fd: i32, name: *const u8, name_len: *const u32) -> i32 {
     if fd < 0 {
         return fd;
     }
+    process::claim();
     forget(fd);
     // SAFETY: the kernel has filled both in.
     let family = unsafe {
