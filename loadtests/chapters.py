@@ -29,7 +29,7 @@ CHAPTERS = (
     Chapter(
         "Ring echo",
         ("echo",),
-        "One byte to a peer and back through a pair of rings.",
+        "A message of one byte, or of 600, to a peer and back through a pair of rings.",
     ),
     Chapter(
         "Cold starts",

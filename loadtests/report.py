@@ -81,6 +81,7 @@ def goals_table(verdicts: Iterable[Verdict]) -> str:
             rows.append(
                 (
                     f"{verdict.goal.words}: `{bound.figure}`",
+                    bound.attachment,
                     where,
                     str(bound),
                     bound.text(bound.stretch),
@@ -88,7 +89,7 @@ def goals_table(verdicts: Iterable[Verdict]) -> str:
                     mark([finding.met for finding in mine]),
                 )
             )
-    return markdown(("figure", "placement", "goal", "stretch", "measured", "met"), rows)
+    return markdown(("figure", "by", "placement", "goal", "stretch", "measured", "met"), rows)
 
 
 def findings_text(findings: Sequence[Finding]) -> str:

@@ -59,8 +59,8 @@ def others(records: Sequence[Record]) -> Table:
 def goal_rows(verdicts: Iterable[Verdict], title: str) -> Table:
     """The table of goals: a row for each, with a line for each of its bounds."""
     table = _table(title)
-    for name in ("figure", "on", "goal", "stretch"):
-        table.add_column(name, no_wrap=name == "on")
+    for name in ("figure", "by", "on", "goal", "stretch"):
+        table.add_column(name, no_wrap=name in ("by", "on"))
     table.add_column("measured")
     table.add_column("met", justify="center")
     for one in verdicts:
@@ -68,6 +68,7 @@ def goal_rows(verdicts: Iterable[Verdict], title: str) -> Table:
             mine = [finding for finding in one.findings if finding.bound == bound]
             table.add_row(
                 one.goal.words if number_ == 0 else "",
+                bound.attachment,
                 Placement(bound.placement).letter if bound.placement else "",
                 f"{bound.figure} {bound}",
                 bound.text(bound.stretch),
