@@ -9,30 +9,22 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use jd_wire::control::push_frame;
 use rustix::buffer::spare_capacity;
 use rustix::event::{epoll, Timespec};
-use rustix::net::{recv, send, RecvFlags, SendFlags};
-use rustix::process::{
-    getppid, pidfd_send_signal, set_parent_process_death_signal, setsid, umask, waitid, Pid,
-    Signal, WaitId, WaitIdOptions,
-};
-use rustix::stdio::{dup2_stdin, stdin};
-use serde::{Deserialize, Serialize};
+use rustix::net::{recv, RecvFlags};
+use rustix::process::{pidfd_send_signal, waitid, Pid, Signal, WaitId, WaitIdOptions};
+use rustix::stdio::stdin;
 
-use crate::berth::{self, Berth, Berths};
+use crate::berth::{Berth, Berths};
 use crate::cgroup_parent::Parent;
-use crate::keeper::{self, Support};
+use crate::forked::{keep, HANDED_OVER};
 use crate::leash;
+use crate::orders::{take_frame, tell, Event, Request};
 use crate::seccomp;
-use crate::spec::{Spec, SpecError, SPEC_BYTES_MAX};
+use crate::spec::{Spec, SpecError};
 use crate::state::{State, Status, FILE_NAME};
 use crate::sys::clone::{exit_now, fork_into, Side};
-use crate::sys::namespace::keep_only;
-use crate::sys::title::set_title;
 
-/// Descriptors that [`keep_only`] gives to a keeper: leash and two namespaces.
-const HANDED_OVER: usize = 3;
 /// Bytes of messages that are read at once.
 const READ_BYTES: usize = 64 * 1024;
 /// What keepers have said on standard error is cut off at this, in bytes: it is read after a failure only.
@@ -44,30 +36,6 @@ const IDLE_AFTER: Timespec = Timespec {
 };
 /// The daemon's messages; every other event is a sandbox's serial number, doubled, plus one for its leash.
 const DAEMON: u64 = 0;
-
-/// What the daemon asks.
-#[derive(Debug, Deserialize)]
-#[serde(tag = "op", rename_all = "snake_case", deny_unknown_fields)]
-enum Request {
-    /// Start a sandbox; answered by `ended`, some day.
-    Launch { spec: serde_json::Value },
-    /// SIGTERM, and SIGKILL after its grace.
-    Stop { sandbox: String },
-    /// SIGKILL.
-    Kill { sandbox: String },
-}
-
-/// What the daemon is told.
-#[derive(Debug, Serialize)]
-#[serde(tag = "event", rename_all = "snake_case")]
-enum Event<'a> {
-    /// A sandbox is gone with all its processes. `clean`: nothing of it is left, not even its run folder.
-    Ended {
-        sandbox: &'a str,
-        state: Option<&'a State>,
-        clean: bool,
-    },
-}
 
 /// A keeper.
 #[derive(Debug)]
@@ -304,78 +272,6 @@ impl Launcher {
             }),
         }
     }
-}
-
-/// The life of a keeper; false where its program was not executed.
-fn keep(spec: Spec, parent: Option<Parent>, berth: Berth, leash: OwnedFd, launcher: Pid) -> bool {
-    let prepared = || -> io::Result<Support> {
-        // A keeper that nobody could find yet goes with its launcher; `keeper::run` ends that.
-        set_parent_process_death_signal(Some(Signal::KILL))?;
-        if getppid() != Some(launcher) {
-            exit_now(1);
-        }
-        setsid()?;
-        umask(rustix::fs::Mode::from_raw_mode(0o077));
-        dup2_stdin(File::open("/dev/null")?)?;
-        let address = berth.address;
-        let kept = keep_only(vec![leash, berth.guest, berth.sockets])?;
-        let Ok([leash, guest, sockets]) = <[OwnedFd; HANDED_OVER]>::try_from(kept) else {
-            return Err(io::Error::other("descriptors were lost"));
-        };
-        berth::enter(sockets.as_fd())?;
-        Ok(Support {
-            parent,
-            berth: Some(Berth {
-                guest,
-                sockets,
-                address,
-            }),
-            leash: Some(leash),
-        })
-    };
-    let _ = set_title(&format!("jsandbox keep {}", spec.run_dir.display()));
-    let id = spec.id.clone();
-    let outcome = prepared().and_then(|support| keeper::run(spec, support));
-    outcome.unwrap_or_else(|error| {
-        eprintln!("jsandbox: {id}: {error}");
-        false
-    })
-}
-
-/// Takes one whole frame off the front: a u32, little-endian, and that many bytes. They may be more than the other
-/// protocols' frames hold, since a specification carries the function's whole environment.
-fn take_frame(input: &mut Vec<u8>) -> io::Result<Option<Vec<u8>>> {
-    let Some(head) = input.first_chunk::<4>() else {
-        return Ok(None);
-    };
-    let length = u32::from_le_bytes(*head);
-    if u64::from(length) > SPEC_BYTES_MAX {
-        let text = format!("a frame of {length} bytes, at most {SPEC_BYTES_MAX} are allowed");
-        return Err(io::Error::other(text));
-    }
-    let end = 4 + length as usize;
-    if input.len() < end {
-        return Ok(None);
-    }
-    let frame = input[4..end].to_vec();
-    input.drain(..end);
-    Ok(Some(frame))
-}
-
-fn tell(event: &Event<'_>) -> io::Result<()> {
-    let mut frame = Vec::new();
-    push_frame(&mut frame, &serde_json::to_vec(event)?);
-    let mut left = frame.as_slice();
-    while !left.is_empty() {
-        match send(stdin(), left, SendFlags::NOSIGNAL) {
-            Ok(bytes) => left = &left[bytes..],
-            Err(rustix::io::Errno::INTR) => {}
-            // The daemon is gone; the next read says so too.
-            Err(rustix::io::Errno::PIPE | rustix::io::Errno::CONNRESET) => return Ok(()),
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(())
 }
 
 fn stored(run_dir: &Path) -> Option<State> {
