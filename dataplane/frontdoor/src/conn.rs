@@ -60,6 +60,8 @@ pub struct Conn {
     pub broken: bool,
     /// Our sending side was ended.
     finished: bool,
+    /// It was ended on the ring; the socket's end follows what the guest gives back when it leaves.
+    end_due: bool,
     /// Received and not used.
     pub received: Buf,
     /// To be sent.
@@ -88,6 +90,7 @@ impl Conn {
             ended: false,
             broken: false,
             finished: false,
+            end_due: false,
             received: Buf::default(),
             unsent: Buf::default(),
         })
@@ -200,6 +203,10 @@ impl Conn {
             io.poll.watch_writing(&self.fd, self.token, waits)?;
             self.watches_writing = waits;
         }
+        if self.end_due && self.unsent.is_empty() {
+            self.end_due = false;
+            let _ = shutdown(&self.fd, Shutdown::Write);
+        }
         Ok(sent)
     }
 
@@ -210,6 +217,8 @@ impl Conn {
             if let Some(ride) = self.ride.as_mut().filter(|ride| ride.is_on()) {
                 ride.end_sending();
                 let _ = ride.tell();
+                self.end_due = true;
+                return;
             }
             // A connection that is gone already has no sending side to end.
             let _ = shutdown(&self.fd, Shutdown::Write);
