@@ -65,16 +65,32 @@ impl Family {
         Baseline::of(self.pid).expect("a process")
     }
 
-    fn end(mut self) -> String {
+    fn kill(&self) {
+        let pid = self.pid.to_string();
         Command::new("kill")
-            .args(["-9", &self.pid.to_string()])
+            .args(["-9", &pid])
+            .stderr(Stdio::null())
             .status()
             .expect("kill");
+    }
+
+    fn end(mut self) -> String {
+        self.kill();
         let mut said = String::new();
         let mut out = self.shell.stdout.take().expect("piped");
         out.read_to_string(&mut said).expect("read");
         self.shell.wait().expect("waited");
         said
+    }
+}
+
+impl Drop for Family {
+    /// Not before its end was awaited: a test that fails leaves nothing running.
+    fn drop(&mut self) {
+        if matches!(self.shell.try_wait(), Ok(None)) {
+            self.kill();
+            let _ = self.shell.wait();
+        }
     }
 }
 
