@@ -53,7 +53,7 @@ fn the_memory_cannot_be_shrunk_grown_or_sealed() {
 }
 
 #[test]
-fn only_touched_pages_cost_memory_and_a_freed_slot_costs_none() {
+fn only_touched_pages_cost_memory_and_a_freed_slot_keeps_them_for_the_next() {
     let slab = Slab::create().unwrap();
     let fresh = resident_bytes(&slab);
     assert!(fresh <= 4_096, "{fresh}");
@@ -61,8 +61,10 @@ fn only_touched_pages_cost_memory_and_a_freed_slot_costs_none() {
     end.publish(&[7; 20_000]).unwrap();
     assert!(resident_bytes(&slab) >= 20_000);
     let (index, before) = (end.index(), end.upgrade(0));
+    let touched = resident_bytes(&slab);
     drop(end);
-    assert_eq!(resident_bytes(&slab), fresh);
+    // Whatever would change the file waits for a lock that a guest may hold.
+    assert_eq!(resident_bytes(&slab), touched);
 
     let end = slab.open(0).unwrap().unwrap();
     assert_eq!(end.index(), index);

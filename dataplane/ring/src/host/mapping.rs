@@ -4,13 +4,11 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
 
-use rustix::fs::{
-    fallocate, fcntl_add_seals, ftruncate, memfd_create, FallocateFlags, MemfdFlags, SealFlags,
-};
+use rustix::fs::{fcntl_add_seals, ftruncate, memfd_create, MemfdFlags, SealFlags};
 use rustix::mm::{madvise, mmap, munmap, Advice, MapFlags, ProtFlags};
 
 use super::error::SlabError;
-use crate::abi::{SlabImage, SLAB_BYTES, SLOTS_AT, SLOT_BYTES};
+use crate::abi::{SlabImage, SLAB_BYTES};
 
 /// A mapped slab and its descriptor.
 pub(super) struct Mapping {
@@ -36,7 +34,7 @@ impl Mapping {
         let memfd = sealable_memfd().map_err(failed("memfd_create"))?;
         ftruncate(&memfd, SLAB_BYTES as u64).map_err(failed("ftruncate"))?;
         // Before mapping: a guest that could shrink it would end us with SIGBUS. SEAL: nor may it add
-        // FUTURE_WRITE, with which the pages of a freed slot could no longer be dropped.
+        // FUTURE_WRITE, with which no other process of the sandbox could map it for writing.
         let seals = SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL;
         fcntl_add_seals(&memfd, seals).map_err(failed("F_ADD_SEALS"))?;
         // SAFETY: a fresh mapping at an address of the kernel's choice; nothing else is affected.
@@ -69,14 +67,6 @@ impl Mapping {
 
     pub(super) fn memfd(&self) -> BorrowedFd<'_> {
         self.memfd.as_fd()
-    }
-
-    /// Gives the pages of a slot back to the system; it reads as zeroes afterwards. A kernel that cannot
-    /// do it keeps the pages: they belong to the same sandbox, so nothing leaks to another.
-    pub(super) fn drop_slot_pages(&self, slot: u32) {
-        let offset = (SLOTS_AT + slot as usize * SLOT_BYTES) as u64;
-        let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-        let _ = fallocate(&self.memfd, flags, offset, SLOT_BYTES as u64);
     }
 }
 

@@ -192,8 +192,10 @@ impl Shared {
         Some((index, generation))
     }
 
+    /// The slot's pages stay, for the next connection. Dropping them (`fallocate`) would wait for the memfd's inode
+    /// lock, which a guest's thread of the lowest priority holds for seconds in a `write` to the slab: every other
+    /// guest of this worker would wait with us.
     pub(super) fn take_slot_back(&self, index: u32) {
-        self.mapping.drop_slot_pages(index);
         self.given().slots &= !(1 << index);
     }
 
