@@ -258,8 +258,7 @@ def rewritten(content: bytes, damage: str) -> bytes:
 
 def test_an_event_loop_comes_back(functions: Functions, image: Callable[[str], str]) -> None:
     name = "loop"
-    document = {"image": image("asyncio"), "envProcess": "", "envVars": {}}
-    functions.deploy(name, **document)
+    functions.deploy(name, image=image("asyncio"), envProcess="", envVars={})
     first = functions.instance.invoke(name, b"one")
     assert first.status_code == 200
     functions.await_file(name)

@@ -64,7 +64,11 @@ def answering(path: Path, replies: list[dict[str, object]]) -> threading.Thread:
 def test_statistics_pass_over_events(tmp_path: Path):
     path = tmp_path / "control.sock"
     stats = {"sandboxes": [{"sandbox": "aes.x.1", "ring_leaves": 3}]}
-    replies = [{"id": 1, "ok": {}}, {"event": "attached", "sandbox": "x"}, {"id": 2, "ok": stats}]
+    replies: list[dict[str, object]] = [
+        {"id": 1, "ok": {}},
+        {"event": "attached", "sandbox": "x"},
+        {"id": 2, "ok": stats},
+    ]
     thread = answering(path, replies)
     assert read(path, "aes") == Rings(leaves=3)
     thread.join(5)
