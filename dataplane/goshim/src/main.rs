@@ -15,6 +15,8 @@ mod memory;
 
 #[cfg(not(feature = "freestanding"))]
 fn main() {
-    eprintln!("jgo is grafted into Go programs by junctiond; build it with --features freestanding");
+    eprintln!(
+        "jgo is grafted into Go programs by junctiond; build it with --features freestanding"
+    );
     std::process::exit(2);
 }

@@ -183,21 +183,31 @@ const NO_SUCH_CALL: isize = -38;
 definitions! {
     read(fd: i32, target: *mut u8, len: usize) -> isize = syscall!(nr::READ, fd, target, len);
     readv(fd: i32, iov: *const IoVec, count: i32) -> isize = syscall!(nr::READV, fd, iov, count);
-    recv(fd: i32, target: *mut u8, len: usize, flags: i32) -> isize = syscall!(nr::RECVFROM, fd, target, len, flags, 0, 0);
-    recvfrom(fd: i32, target: *mut u8, len: usize, flags: i32, name: *mut u8, name_len: *mut u32) -> isize = syscall!(nr::RECVFROM, fd, target, len, flags, name, name_len);
+    recv(fd: i32, target: *mut u8, len: usize, flags: i32) -> isize
+        = syscall!(nr::RECVFROM, fd, target, len, flags, 0, 0);
+    recvfrom(fd: i32, target: *mut u8, len: usize, flags: i32, name: *mut u8, name_len: *mut u32) -> isize
+        = syscall!(nr::RECVFROM, fd, target, len, flags, name, name_len);
     recvmsg(fd: i32, message: *mut MsgHdr, flags: i32) -> isize = syscall!(nr::RECVMSG, fd, message, flags);
-    recvmmsg(fd: i32, messages: *mut u8, count: u32, flags: i32, timeout: *mut Time) -> i32 = syscall!(nr::RECVMMSG, fd, messages, count, flags, timeout);
+    recvmmsg(fd: i32, messages: *mut u8, count: u32, flags: i32, timeout: *mut Time) -> i32
+        = syscall!(nr::RECVMMSG, fd, messages, count, flags, timeout);
     write(fd: i32, source: *const u8, len: usize) -> isize = syscall!(nr::WRITE, fd, source, len);
     writev(fd: i32, iov: *const IoVec, count: i32) -> isize = syscall!(nr::WRITEV, fd, iov, count);
-    send(fd: i32, source: *const u8, len: usize, flags: i32) -> isize = syscall!(nr::SENDTO, fd, source, len, flags, 0, 0);
-    sendto(fd: i32, source: *const u8, len: usize, flags: i32, name: *const u8, name_len: u32) -> isize = syscall!(nr::SENDTO, fd, source, len, flags, name, name_len);
+    send(fd: i32, source: *const u8, len: usize, flags: i32) -> isize
+        = syscall!(nr::SENDTO, fd, source, len, flags, 0, 0);
+    sendto(fd: i32, source: *const u8, len: usize, flags: i32, name: *const u8, name_len: u32) -> isize
+        = syscall!(nr::SENDTO, fd, source, len, flags, name, name_len);
     sendmsg(fd: i32, message: *const MsgHdr, flags: i32) -> isize = syscall!(nr::SENDMSG, fd, message, flags);
-    sendmmsg(fd: i32, messages: *mut u8, count: u32, flags: i32) -> i32 = syscall!(nr::SENDMMSG, fd, messages, count, flags);
-    sendfile(target: i32, source: i32, offset: *mut i64, len: usize) -> isize = syscall!(nr::SENDFILE, target, source, offset, len);
-    splice(from: i32, from_at: *mut i64, to: i32, to_at: *mut i64, len: usize, flags: u32) -> isize = syscall!(nr::SPLICE, from, from_at, to, to_at, len, flags);
+    sendmmsg(fd: i32, messages: *mut u8, count: u32, flags: i32) -> i32
+        = syscall!(nr::SENDMMSG, fd, messages, count, flags);
+    sendfile(target: i32, source: i32, offset: *mut i64, len: usize) -> isize
+        = syscall!(nr::SENDFILE, target, source, offset, len);
+    splice(from: i32, from_at: *mut i64, to: i32, to_at: *mut i64, len: usize, flags: u32) -> isize
+        = syscall!(nr::SPLICE, from, from_at, to, to_at, len, flags);
     poll(list: *mut PollFd, count: u64, timeout_ms: i32) -> i32 = syscall!(nr::POLL, list, count, timeout_ms);
-    ppoll(list: *mut PollFd, count: u64, timeout: *const Time, mask: *const u64) -> i32 = syscall!(nr::PPOLL, list, count, timeout, mask, sys::SIGSET_BYTES);
-    select(count: i32, read: *mut u64, write: *mut u64, except: *mut u64, timeout: *mut Time) -> i32 = syscall!(nr::SELECT, count, read, write, except, timeout);
+    ppoll(list: *mut PollFd, count: u64, timeout: *const Time, mask: *const u64) -> i32
+        = syscall!(nr::PPOLL, list, count, timeout, mask, sys::SIGSET_BYTES);
+    select(count: i32, read: *mut u64, write: *mut u64, except: *mut u64, timeout: *mut Time) -> i32
+        = syscall!(nr::SELECT, count, read, write, except, timeout);
     pselect(count: i32, read: *mut u64, write: *mut u64, except: *mut u64, timeout: *const Time, mask: *const u64)
         -> i32 = {
             let mut rest = if timeout.is_null() { Time::default() } else { *timeout };
@@ -207,11 +217,15 @@ definitions! {
         };
     epoll_create(size: i32) -> i32 = syscall!(nr::EPOLL_CREATE, size);
     epoll_create1(flags: i32) -> i32 = syscall!(nr::EPOLL_CREATE1, flags);
-    epoll_ctl(epoll: i32, operation: i32, fd: i32, event: *mut EpollEvent) -> i32 = syscall!(nr::EPOLL_CTL, epoll, operation, fd, event);
-    epoll_pwait(epoll: i32, events: *mut EpollEvent, room: i32, timeout_ms: i32, mask: *const u64) -> i32 = syscall!(nr::EPOLL_PWAIT, epoll, events, room, timeout_ms, mask, sys::SIGSET_BYTES);
-    epoll_pwait2(epoll: i32, events: *mut EpollEvent, room: i32, timeout: *const Time, mask: *const u64) -> i32 = syscall!(nr::EPOLL_PWAIT2, epoll, events, room, timeout, mask, sys::SIGSET_BYTES);
+    epoll_ctl(epoll: i32, operation: i32, fd: i32, event: *mut EpollEvent) -> i32
+        = syscall!(nr::EPOLL_CTL, epoll, operation, fd, event);
+    epoll_pwait(epoll: i32, events: *mut EpollEvent, room: i32, timeout_ms: i32, mask: *const u64) -> i32
+        = syscall!(nr::EPOLL_PWAIT, epoll, events, room, timeout_ms, mask, sys::SIGSET_BYTES);
+    epoll_pwait2(epoll: i32, events: *mut EpollEvent, room: i32, timeout: *const Time, mask: *const u64) -> i32
+        = syscall!(nr::EPOLL_PWAIT2, epoll, events, room, timeout, mask, sys::SIGSET_BYTES);
     accept(fd: i32, name: *mut u8, name_len: *mut u32) -> i32 = syscall!(nr::ACCEPT, fd, name, name_len);
-    accept4(fd: i32, name: *mut u8, name_len: *mut u32, flags: i32) -> i32 = syscall!(nr::ACCEPT4, fd, name, name_len, flags);
+    accept4(fd: i32, name: *mut u8, name_len: *mut u32, flags: i32) -> i32
+        = syscall!(nr::ACCEPT4, fd, name, name_len, flags);
     shutdown(fd: i32, how: i32) -> i32 = syscall!(nr::SHUTDOWN, fd, how);
     close(fd: i32) -> i32 = syscall!(nr::CLOSE, fd);
     close_range(first: u32, last: u32, flags: i32) -> i32 = syscall!(nr::CLOSE_RANGE, first, last, flags);
@@ -220,8 +234,10 @@ definitions! {
     dup3(from: i32, to: i32, flags: i32) -> i32 = syscall!(nr::DUP3, from, to, flags);
     fcntl(fd: i32, command: i32, argument: usize) -> i32 = syscall!(nr::FCNTL, fd, command, argument);
     ioctl(fd: i32, request: usize, argument: usize) -> i32 = syscall!(nr::IOCTL, fd, request, argument);
-    setsockopt(fd: i32, level: i32, option: i32, value: *const u8, len: u32) -> i32 = syscall!(nr::SETSOCKOPT, fd, level, option, value, len);
-    syscall(number: i64, a: usize, b: usize, c: usize, d: usize, e: usize, f: usize) -> i64 = syscall!(number as usize, a, b, c, d, e, f);
+    setsockopt(fd: i32, level: i32, option: i32, value: *const u8, len: u32) -> i32
+        = syscall!(nr::SETSOCKOPT, fd, level, option, value, len);
+    syscall(number: i64, a: usize, b: usize, c: usize, d: usize, e: usize, f: usize) -> i64
+        = syscall!(number as usize, a, b, c, d, e, f);
     fork() -> i32 = syscall!(nr::FORK);
     _Fork() -> i32 = syscall!(nr::FORK);
     daemon(_keep_folder: i32, _keep_streams: i32) -> i32 = NO_SUCH_CALL;
