@@ -200,6 +200,19 @@ fn threads_and_processes_but_no_namespaces() {
 }
 
 #[test]
+fn nobody_lowers_its_priority_to_hold_kernel_locks_longer() {
+    for number in [
+        libc::SYS_setpriority,
+        libc::SYS_sched_setattr,
+        libc::SYS_sched_setparam,
+        libc::SYS_sched_setscheduler,
+    ] {
+        expect(number, &[0, 0, 19], errno(0));
+    }
+    expect(libc::SYS_sched_setaffinity, &[0, 8], ALLOW);
+}
+
+#[test]
 fn no_hole_is_punched_under_a_neighbours_page_fault() {
     let punch = unsigned(libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE);
     expect(libc::SYS_fallocate, &[3, 0, 0, 4096], ALLOW);
