@@ -254,7 +254,10 @@ impl Launcher {
         let Some(mut running) = self.running.remove(&serial) else {
             return Ok(());
         };
-        self.serials.remove(&running.id);
+        // The same sandbox may have been launched anew since it said that it ended.
+        if self.serials.get(&running.id) == Some(&serial) {
+            self.serials.remove(&running.id);
+        }
         waitid(WaitId::PidFd(running.pidfd.as_fd()), WaitIdOptions::EXITED)?;
         match running.ended {
             Some(Status::Exited) => {
