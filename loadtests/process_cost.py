@@ -4,24 +4,38 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-import psutil
-
 CPUCLOCK_SCHED = 2
 """Of a process's clocks (include/linux/posix-timers_types.h), the one that counts what the scheduler measured."""
 PROC = Path("/proc")
 
 
 def descendants(roots: Iterable[int]) -> list[int]:
-    """The given processes that still live, and all their descendants."""
-    pids: dict[int, None] = {}
-    for root in roots:
+    """The given processes that still live, and all their descendants; one look at /proc, however many there are."""
+    parents = _parents()
+    children: dict[int, list[int]] = {}
+    for pid, parent in parents.items():
+        children.setdefault(parent, []).append(pid)
+    found: dict[int, None] = {}
+    waiting = [root for root in roots if root in parents]
+    while waiting:
+        pid = waiting.pop()
+        if pid not in found:
+            found[pid] = None
+            waiting += children.get(pid, [])
+    return list(found)
+
+
+def _parents() -> dict[int, int]:
+    """The parent of every process."""
+    parents = {}
+    for folder in PROC.glob("[0-9]*"):
         try:
-            process = psutil.Process(root)
-            family = [process, *process.children(recursive=True)]
-        except psutil.NoSuchProcess:
+            stat = (folder / "stat").read_text(errors="replace")
+        except (FileNotFoundError, ProcessLookupError):
             continue
-        pids.update(dict.fromkeys(member.pid for member in family))
-    return list(pids)
+        # The name in parentheses may hold anything (proc(5)); the state and the parent follow its end.
+        parents[int(folder.name)] = int(stat.rpartition(")")[2].split()[1])
+    return parents
 
 
 def cpu_ns(pids: Iterable[int]) -> int:
