@@ -8,6 +8,10 @@ from junctiond.snapshots.process import Program
 CPU_NS_MIN = 20_000_000
 """A program that listens after less CPU time gains nothing: a restored one needs about 8 ms."""
 
+THREADS_MAX = 2
+"""The program's own, and the one that a threading server has for the look whether it is ready. Runtimes that
+always have threads have more, and would be refused."""
+
 
 @dataclass(frozen=True, slots=True)
 class Start:
@@ -29,9 +33,10 @@ def worth_taking(start: Start) -> bool:
         return False
     if start.choice is SnapshotChoice.ALWAYS:
         return True
-    # With threads it would be refused.
     program = start.program
-    return program is not None and program.threads == 1 and program.cpu_ns >= CPU_NS_MIN
+    if program is None or program.threads > THREADS_MAX:
+        return False
+    return program.cpu_ns >= CPU_NS_MIN
 
 
 def objection(choice: SnapshotChoice, sockets: int, listeners: int) -> str:

@@ -145,7 +145,8 @@ SLOW = Program(cpu_ns=CPU_NS_MIN, threads=1)
     [
         (SnapshotChoice.AUTO, SLOW, {}, True),
         (SnapshotChoice.AUTO, replace(SLOW, cpu_ns=CPU_NS_MIN - 1), {}, False),
-        (SnapshotChoice.AUTO, replace(SLOW, threads=2), {}, False),
+        (SnapshotChoice.AUTO, replace(SLOW, threads=2), {}, True),
+        (SnapshotChoice.AUTO, replace(SLOW, threads=3), {}, False),
         (SnapshotChoice.AUTO, None, {}, False),
         (SnapshotChoice.ALWAYS, None, {}, True),
         (SnapshotChoice.NEVER, SLOW, {}, False),
