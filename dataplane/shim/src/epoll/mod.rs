@@ -321,10 +321,14 @@ fn with_kernel(set: &Set, room: &mut [EpollEvent], count: usize) -> i32 {
         };
     }
     let kept = set.strip(&mut rest[..answer as usize]);
-    if count + kept == 0 && set.is_warm() {
-        return set.collect(rest) as i32;
-    }
-    (count + kept) as i32
+    let late = if count + kept == 0 && set.is_warm() {
+        set.collect(rest)
+    } else {
+        0
+    };
+    // This look may have taken the waiter's event from under a thread that sleeps for it.
+    set.stand_watch();
+    (count + kept + late) as i32
 }
 
 /// The rest of a timeout, over several sleeps. The clock is read only for a wait that has an end.

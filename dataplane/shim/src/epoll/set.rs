@@ -240,6 +240,17 @@ impl Set {
         }
     }
 
+    /// Makes sure that a thread that sleeps in the kernel's wait is woken by what comes, and by what is there.
+    pub fn stand_watch(&self) {
+        if self.sleepers.load(Ordering::SeqCst) == 0 {
+            return;
+        }
+        let armed = self.waiter().is_none_or(|waiter| waiter.arm());
+        if !armed || self.is_warm() {
+            self.nudge();
+        }
+    }
+
     /// A thread goes to the kernel's wait.
     #[inline]
     pub fn fall_asleep(&self) {
