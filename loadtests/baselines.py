@@ -16,6 +16,7 @@ from pathlib import Path
 from pyroute2 import IPRoute, netns
 from pyroute2.netlink.exceptions import NetlinkError
 
+from loadtests.ending import end
 from loadtests.process_cost import descendants
 from loadtests.program import Program
 
@@ -160,12 +161,7 @@ def running(
     try:
         yield process
     finally:
-        process.terminate()
-        try:
-            process.wait(STOP_WAIT_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        end(process, STOP_WAIT_S)
 
 
 def launch(program: Program, port: int, prefix: list[str] | None = None) -> subprocess.Popen[bytes]:
@@ -211,7 +207,17 @@ def free_port() -> int:
 
 
 def _free_network() -> tuple[ipaddress.IPv4Address, ipaddress.IPv4Address]:
-    """Two addresses of a /24 that no route of this host covers but the default one."""
+    """Addresses of the host and of the guest."""
+    network = free_subnet(213)
+    return network[1], network[2]
+
+
+def free_subnet(second: int) -> ipaddress.IPv4Network:
+    """A /24 of 10.`second`.0.0/16 that no route of this host covers but the default one.
+
+    Raises:
+        TargetFailed: there is none.
+    """
     with IPRoute() as route:
         used = [
             ipaddress.ip_network(f"{one.get_attr('RTA_DST')}/{one['dst_len']}")
@@ -219,7 +225,9 @@ def _free_network() -> tuple[ipaddress.IPv4Address, ipaddress.IPv4Address]:
             if one["dst_len"] > 0
         ]
     for third in range(1, 255):
-        network = ipaddress.IPv4Network(f"10.213.{third}.0/24")
-        if not any(network.overlaps(one) for one in used):
-            return network[1], network[2]
-    raise TargetFailed("every network of 10.213.0.0/16 is in use: remove stale bridges (ip link)")
+        subnet = ipaddress.IPv4Network(f"10.{second}.{third}.0/24")
+        if not any(subnet.overlaps(one) for one in used):
+            return subnet
+    raise TargetFailed(
+        f"every network of 10.{second}.0.0/16 is in use: remove stale bridges (ip link)"
+    )

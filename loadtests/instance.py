@@ -16,6 +16,7 @@ from junctiond.cli.start import healthy
 from junctiond.cli.stop import down, keeper_pids, listener_pid
 from junctiond.settings import BIN_DIR_VARIABLE, Settings, SettingsError, load
 from loadtests.baselines import Target, TargetFailed, free_port
+from loadtests.ending import end
 from loadtests.gateway import Gateway
 from loadtests.machine import REPOSITORY
 from loadtests.placement import Placement, servers
@@ -95,12 +96,7 @@ def instance(placement: Placement = Placement.OWN) -> Iterator[Instance]:
         password = (settings.secrets_dir / "basic-auth-password").read_text().strip()
         yield Instance(settings, Gateway(settings.listen, user, password), process.pid)
     finally:
-        process.terminate()
-        try:
-            process.wait(STOP_WAIT_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        end(process, STOP_WAIT_S)
         down(settings, lambda _: None)
         remove_cgroups(settings.cgroup_parent)
         shutil.rmtree(folder, ignore_errors=True)

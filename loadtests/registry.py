@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from loadtests.baselines import STOP_WAIT_S, TargetFailed, free_port
+from loadtests.ending import end
 from loadtests.machine import REPOSITORY
 
 CONFIG = """\
@@ -49,12 +50,7 @@ def registry(folder: Path) -> Iterator[str]:
             _wait(address, process, folder / "registry.log")
             yield address
         finally:
-            process.terminate()
-            try:
-                process.wait(STOP_WAIT_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            end(process, STOP_WAIT_S)
 
 
 def push(address: str) -> None:

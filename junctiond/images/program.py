@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-SEARCH_DEFAULT = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+PATH_DEFAULT = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _LINKS_MAX = 8
 
 
@@ -32,7 +32,7 @@ def locate(
         env: `KEY=value`; PATH is of interest.
         cwd: the guest's folder, for a command with a slash in it.
     """
-    search = SEARCH_DEFAULT
+    search = PATH_DEFAULT
     for entry in env:
         if entry.startswith("PATH="):
             search = entry.removeprefix("PATH=")

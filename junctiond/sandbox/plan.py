@@ -23,6 +23,7 @@ from junctiond.dataplane.protocol import FunctionSettings
 from junctiond.domain import Deployment
 from junctiond.errors import HostError, Reason
 from junctiond.images.base import ImageConfig
+from junctiond.images.program import PATH_DEFAULT
 from junctiond.settings import Settings
 
 PORT_DEFAULT = 8080
@@ -35,7 +36,6 @@ SHIM_TARGET = "/.junction/libjshim.so"
 PRELOAD = "LD_PRELOAD"
 CORES_ANNOTATION = "com.junctiond.cores"
 """`one`: a single core will do; `many`: the program must see and use all cores."""
-PATH_DEFAULT = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 EXEC_TIMEOUT_DEFAULT_NS = 30_000_000_000
 _MS = 1_000_000
 MILLICORES = 1000

@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 
 from loadtests.baselines import STOP_WAIT_S, TargetFailed, free_port
+from loadtests.ending import end
 from loadtests.instance import remove_cgroups
 
 READY_WAIT_S = 20.0
@@ -112,12 +113,7 @@ def _stop(found: Containerd, process: subprocess.Popen[bytes]) -> None:
         for pid in reversed(family):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-    process.terminate()
-    try:
-        process.wait(STOP_WAIT_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+    end(process, STOP_WAIT_S)
     for mount in reversed(mounts_below(found.folder, Path("/proc/self/mounts").read_text())):
         subprocess.run(["umount", "--lazy", mount], check=False, capture_output=True)
     remove_cgroups(found.namespace)

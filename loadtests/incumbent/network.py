@@ -3,7 +3,6 @@
 import ipaddress
 import json
 import os
-import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +11,7 @@ from pathlib import Path
 
 from pyroute2 import IPRoute
 
-from loadtests.baselines import TargetFailed
+from loadtests.baselines import TargetFailed, free_subnet
 
 PLUGINS = Path("/usr/lib/cni")
 CNI_CACHE = Path("/var/lib/cni/results")
@@ -74,7 +73,7 @@ def network(folder: Path, name: str) -> Iterator[Network]:
     if not (PLUGINS / "bridge").exists():
         raise TargetFailed(f"no CNI plugins in {PLUGINS}: make bench-faasd installs them")
     folder.mkdir(parents=True)
-    found = Network(name, _free_subnet(), folder / "network.conflist", folder / "leases" / name)
+    found = Network(name, free_subnet(214), folder / "network.conflist", folder / "leases" / name)
     found.config.write_text(configuration(name, found.subnet, folder / "leases"))
     try:
         yield found
@@ -99,21 +98,6 @@ def configuration(name: str, subnet: ipaddress.IPv4Network, leases: Path) -> str
     }
     bridge = {"type": "bridge", "bridge": name, "isGateway": True, "ipam": ipam}
     return json.dumps({"cniVersion": VERSION, "name": name, "plugins": [bridge]}, indent=1)
-
-
-def _free_subnet() -> ipaddress.IPv4Network:
-    """A /24 that no route of this host covers but the default one."""
-    with IPRoute() as route:
-        used = [
-            ipaddress.ip_network(f"{one.get_attr('RTA_DST')}/{one['dst_len']}")
-            for one in route.get_routes(family=socket.AF_INET)
-            if one["dst_len"] > 0
-        ]
-    for third in range(1, 255):
-        subnet = ipaddress.IPv4Network(f"10.214.{third}.0/24")
-        if not any(subnet.overlaps(one) for one in used):
-            return subnet
-    raise TargetFailed("every network of 10.214.0.0/16 is in use: remove stale bridges (ip link)")
 
 
 def _command(

@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 
 from loadtests.baselines import STOP_WAIT_S, Target, TargetFailed, free_port
+from loadtests.ending import end
 from loadtests.gateway import Gateway, Status
 from loadtests.incumbent.containerd import Containerd, containerd
 from loadtests.incumbent.network import Network, network
@@ -203,12 +204,7 @@ def _running(
     try:
         yield process.pid
     finally:
-        process.terminate()
-        try:
-            process.wait(STOP_WAIT_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        end(process, STOP_WAIT_S)
 
 
 def _wait(address: str) -> None:

@@ -121,20 +121,6 @@ pub unsafe extern "C" fn jgo_syscall6() {
         concerns = sym CONCERNS,
         free = sym FREE,
         room = sym ROOM,
-        call = sym call,
+        call = sym embedded::call,
     )
-}
-
-#[allow(clippy::many_single_char_names)]
-unsafe extern "C" fn call(
-    number: usize,
-    a: usize,
-    b: usize,
-    c: usize,
-    d: usize,
-    e: usize,
-    f: usize,
-) -> isize {
-    // SAFETY: Go's arguments; the stack is one of ours.
-    unsafe { embedded::call(number, a, b, c, d, e, f) }
 }

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use jd_wire::attach::Hello;
 use rustix::event::{poll, PollFd, PollFlags, Timespec};
@@ -12,12 +12,12 @@ use rustix::fs::{flock, FlockOperation};
 use rustix::process::{
     pidfd_send_signal, set_parent_process_death_signal, waitpid, Pid, Signal, WaitOptions,
 };
-use rustix::time::{clock_gettime, ClockId};
 
 use crate::attach::{journal, Attachment, Offer};
 use crate::berth::Berth;
 use crate::cgroup::Group;
 use crate::cgroup_parent::Parent;
+use crate::clock::{monotonic, start_ticks, unix_ns};
 use crate::guest;
 use crate::launch::{launch, Ends, Launched};
 use crate::launch_error::{LaunchError, Step};
@@ -132,14 +132,6 @@ fn start_and_keep(
     });
     let signals = signals::signal_descriptor(&SIGNALS).step(|| "signals")?;
     Ok(Keeper::start(again, &state, signals, None, None)?.keep().0)
-}
-
-/// When this process started (`proc_pid_stat(5)`, field 22).
-fn start_ticks() -> Option<u64> {
-    let line = fs::read_to_string("/proc/self/stat").ok()?;
-    // The name in parentheses may hold anything, blanks and parentheses too.
-    let (_, fields) = line.rsplit_once(')')?;
-    fields.split_whitespace().nth(19)?.parse().ok()
 }
 
 /// A stream of the program and its framer.
@@ -488,19 +480,4 @@ fn group(spec: &Spec, parent: Option<Parent>) -> io::Result<(Group, Vec<String>)
     }
     let parent = Parent::prepare(&spec.cgroup_parent)?;
     Group::create(&parent, &spec.id, &spec.limits)
-}
-
-fn monotonic() -> Duration {
-    let now = clock_gettime(ClockId::Monotonic);
-    Duration::new(
-        now.tv_sec.unsigned_abs(),
-        u32::try_from(now.tv_nsec).unwrap_or(0),
-    )
-}
-
-fn unix_ns() -> u64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }

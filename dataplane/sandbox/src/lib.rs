@@ -8,6 +8,7 @@ pub mod attach;
 pub mod berth;
 pub mod cgroup;
 pub mod cgroup_parent;
+mod clock;
 mod device;
 mod forked;
 pub mod guest;

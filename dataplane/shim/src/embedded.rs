@@ -29,7 +29,7 @@ pub fn stack() -> usize {
 /// # Safety
 /// As the manual page of the call says; the stack is as the module says.
 #[allow(clippy::many_single_char_names)]
-pub unsafe fn call(
+pub unsafe extern "C" fn call(
     number: usize,
     a: usize,
     b: usize,

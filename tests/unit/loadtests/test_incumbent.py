@@ -19,24 +19,11 @@ from loadtests.incumbent.openfaas import CACHED, MODES, STOCK, count_lookups, ga
 from loadtests.incumbent.quoted import FAASD
 from loadtests.incumbent.side import BASELINES
 from loadtests.incumbent.warm import failed
-from loadtests.machine import Machine
 from loadtests.memory import Growth
-from loadtests.record import Provenance, Subject
+from loadtests.record import Subject
 from loadtests.series import OURS, Series, unit_of
+from tests.unit.loadtests.facts import PROVENANCE
 
-MACHINE = Machine(
-    cpu="test",
-    cores=2,
-    memory_mib=1024,
-    kernel="6.1",
-    os="Debian",
-    cgroup="v1",
-    generators="wrk",
-    steal_share=0.0,
-    idle_share=0.5,
-    load_1m=0.1,
-)
-PROVENANCE = Provenance("0123456789ab", MACHINE, "2026-01-02T03:04:05+00:00")
 METRICS = """\
 # TYPE grpc_server_handled_total counter
 grpc_server_handled_total{grpc_code="OK",grpc_method="Get",grpc_service="containerd.services.containers.v1.Containers",grpc_type="unary"} 50

@@ -4,23 +4,9 @@ from pathlib import Path
 import pytest
 
 from loadtests import goals, record
-from loadtests.machine import CpuTimes, Machine
+from loadtests.machine import CpuTimes
 from loadtests.series import unit_of
-
-MACHINE = Machine(
-    cpu="test",
-    cores=2,
-    memory_mib=1024,
-    kernel="6.1",
-    os="Debian",
-    cgroup="v2",
-    generators="wrk",
-    steal_share=0.0,
-    idle_share=0.5,
-    load_1m=0.1,
-)
-PROVENANCE = record.Provenance("0123456789ab", MACHINE, "2026-01-02T03:04:05+00:00")
-
+from tests.unit.loadtests.facts import PROVENANCE
 
 AES = record.Subject("aes", "fd", "split")
 

@@ -1,23 +1,9 @@
 import pytest
 
 from loadtests.demo import Figures, excerpt, summary
-from loadtests.machine import Machine
-from loadtests.record import Provenance, Subject
+from loadtests.record import Subject
 from loadtests.series import OURS, Series, unit_of
-
-MACHINE = Machine(
-    cpu="test",
-    cores=2,
-    memory_mib=1024,
-    kernel="6.1",
-    os="Debian",
-    cgroup="v2",
-    generators="wrk",
-    steal_share=0.0,
-    idle_share=0.5,
-    load_1m=0.1,
-)
-PROVENANCE = Provenance("0123456789ab", MACHINE, "2026-01-02T03:04:05+00:00")
+from tests.unit.loadtests.facts import PROVENANCE
 
 
 def test_records_of_a_series() -> None:

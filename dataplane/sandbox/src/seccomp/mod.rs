@@ -13,6 +13,8 @@ pub mod policy;
 pub mod rule;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tree_tests;
 
 use std::sync::OnceLock;
 
