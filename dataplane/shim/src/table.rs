@@ -227,6 +227,7 @@ pub struct Registration {
     epoll: AtomicI32,
     events: AtomicU32,
     data: AtomicU64,
+    set: AtomicU64,
 }
 
 /// A copy of a [`Registration`].
@@ -238,6 +239,8 @@ pub struct Registered {
     pub events: u32,
     /// The caller's word.
     pub data: u64,
+    /// The epoll descriptor's word at that time: another one now means that it was closed since.
+    pub set: Word,
 }
 
 /// Registered nowhere.
@@ -250,6 +253,7 @@ static REGISTRATIONS: [Registration; DESCRIPTORS] = [const {
         epoll: AtomicI32::new(NOWHERE),
         events: AtomicU32::new(0),
         data: AtomicU64::new(0),
+        set: AtomicU64::new(0),
     }
 }; DESCRIPTORS];
 
@@ -271,7 +275,8 @@ impl Registration {
     }
 
     /// Registered, or registered anew, in `epoll`.
-    pub fn put(&self, epoll: i32, events: u32, data: u64) {
+    pub fn put(&self, epoll: i32, set: Word, events: u32, data: u64) {
+        self.set.store(set.0, Ordering::Relaxed);
         self.events.store(events, Ordering::Relaxed);
         self.data.store(data, Ordering::Relaxed);
         self.epoll.store(epoll + 1, Ordering::Release);
@@ -290,6 +295,7 @@ impl Registration {
                 epoll: one_more - 1,
                 events: self.events.load(Ordering::Relaxed),
                 data: self.data.load(Ordering::Relaxed),
+                set: Word(self.set.load(Ordering::Relaxed)),
             })),
         }
     }

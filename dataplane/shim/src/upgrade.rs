@@ -46,6 +46,7 @@ fn take_over(fd: i32) -> Option<Ring> {
     let mut image = process::image_by(fd, false)?;
     let home = match registered {
         None => None,
+        Some(known) if table::look(known.epoll) != known.set => None,
         Some(known) => Some((known, home(fd, known)?)),
     };
     let flags = sys::fcntl(fd, sys::F_GETFL, 0);

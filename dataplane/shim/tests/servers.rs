@@ -141,7 +141,7 @@ fn twins_by(
 }
 
 fn python() -> &'static str {
-    // The project's own environment has uvloop; any Python has the rest.
+    // The project's own environment has uvloop and gunicorn; any Python has the rest.
     let own = concat!(env!("CARGO_MANIFEST_DIR"), "/../../.venv/bin/python");
     if Path::new(own).exists() {
         own
@@ -175,13 +175,17 @@ fn asyncio() {
     twins(8, || run(python(), &[script.to_str().expect("text")]));
 }
 
-#[test]
-fn uvloop() {
-    if run(python(), &["-c", "import uvloop"])
+/// Whether the Python of these tests has a module.
+fn has(module: &str) -> bool {
+    run(python(), &["-c", &format!("import {module}")])
         .stderr(Stdio::null())
         .status()
         .is_ok_and(|status| status.success())
-    {
+}
+
+#[test]
+fn uvloop() {
+    if has("uvloop") {
         let script = script("loop.py");
         twins(8, || {
             run(python(), &[script.to_str().expect("text"), "uvloop"])
@@ -194,6 +198,14 @@ fn workers_forked_before_they_accept() {
     let script = script("forking.py");
     // One connection a worker at a time.
     twins(2, || run(python(), &[script.to_str().expect("text")]));
+}
+
+#[test]
+fn gunicorn() {
+    if has("gunicorn") {
+        let script = script("wsgi.py");
+        twins(6, || run(python(), &[script.to_str().expect("text")]));
+    }
 }
 
 #[test]

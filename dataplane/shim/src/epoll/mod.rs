@@ -74,15 +74,17 @@ fn remember(fd: i32, epoll: i32, operation: i32, asked: Option<EpollEvent>) {
             _ => {}
         },
         (ADD | MODIFY, Some(asked)) => {
+            let set = table::look(epoll);
             let elsewhere = match registration.get() {
                 Ok(None) => false,
-                Ok(Some(known)) => known.epoll != epoll,
+                // A set that was closed without taking its descriptors out (selectors for one wait do so) holds none.
+                Ok(Some(known)) => known.set != set && table::look(known.epoll) == known.set,
                 Err(()) => true,
             };
-            if elsewhere || asked.events & ready::EXCLUSIVE != 0 {
+            if elsewhere || set::of(set).is_none() || asked.events & ready::EXCLUSIVE != 0 {
                 registration.tangle();
             } else {
-                registration.put(epoll, asked.events, asked.data);
+                registration.put(epoll, set, asked.events, asked.data);
             }
         }
         _ => {}

@@ -13,6 +13,10 @@ use crate::table::{self, Kind, Word};
 /// Epoll descriptors of one process that may have ring connections in them; connections in others stay as they are.
 const SETS: usize = 64;
 
+/// A set's word carries its index and, above it, how often the index was given out.
+const GENERATION_AT: u32 = 8;
+const _: () = assert!(SETS <= 1 << GENERATION_AT);
+
 /// The upper 48 bits of the words that mark the kernel's events as the shim's own: no pointer (it is not canonical), no
 /// small number, and nothing that a program comes upon.
 const TAG: u64 = 0x9a52_4a53_686d << 16;
@@ -23,6 +27,7 @@ const TAG_WAITER: u64 = 0xffff;
 /// See the module.
 pub struct Set {
     index: u32,
+    generation: AtomicU32,
     used: AtomicBool,
     fd: AtomicI32,
     /// Held while events are collected.
@@ -70,7 +75,7 @@ pub fn of(word: Word) -> Option<&'static Set> {
     if word.kind() != Kind::Epoll {
         return None;
     }
-    at(word.payload())
+    at(word.payload() & ((1 << GENERATION_AT) - 1))
 }
 
 /// The program has made an epoll descriptor.
@@ -86,7 +91,9 @@ pub fn enter(fd: i32) {
             set.tagged.store(false, Ordering::Relaxed);
             set.members.store(0, Ordering::Relaxed);
             set.hot.store(0, Ordering::Relaxed);
-            if !table::set(fd, Word::new(Kind::Epoll, set.index)) {
+            let generation = set.generation.fetch_add(1, Ordering::Relaxed);
+            let payload = generation << GENERATION_AT | set.index;
+            if !table::set(fd, Word::new(Kind::Epoll, payload)) {
                 set.used.store(false, Ordering::Release);
             }
             return;
@@ -115,6 +122,7 @@ impl Set {
     const fn new(index: u32) -> Self {
         Self {
             index,
+            generation: AtomicU32::new(0),
             used: AtomicBool::new(false),
             fd: AtomicI32::new(-1),
             lock: Lock::new(),
