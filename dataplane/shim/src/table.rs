@@ -349,9 +349,13 @@ mod tests {
     fn a_registration_is_taken_over_only_from_one_set() {
         let registration = registration_of(60_002);
         assert!(registration.get().is_ok_and(|known| known.is_none()));
-        registration.put(0, 1, 2);
+        let set = Word::new(Kind::Epoll, 3);
+        registration.put(0, set, 1, 2);
         let known = registration.get().ok().flatten().expect("registered");
-        assert_eq!((known.epoll, known.events, known.data), (0, 1, 2));
+        assert_eq!(
+            (known.epoll, known.events, known.data, known.set),
+            (0, 1, 2, set)
+        );
         registration.tangle();
         assert!(registration.get().is_err());
     }
