@@ -192,6 +192,21 @@ impl Buf {
         self.keeps = false;
     }
 
+    /// Gives memory back that the bytes in it do not need.
+    pub fn trim(&mut self, pool: &mut BufPool) {
+        if self.data.is_empty() {
+            return self.release(pool);
+        }
+        if self.start > 0 && !self.keeps {
+            self.data.drain(..self.start);
+            self.start = 0;
+        }
+        if self.data.capacity() > 2 * self.data.len() {
+            self.data.shrink_to_fit();
+        }
+        self.count(pool);
+    }
+
     /// Gives the memory back if nothing is in it.
     pub fn release(&mut self, pool: &mut BufPool) {
         if self.is_empty() && self.data.capacity() > 0 {
@@ -245,6 +260,25 @@ mod tests {
         b.consume(1);
         b.release(&mut pool);
         assert!(!pool.is_exhausted() && pool.lent_bytes == 0);
+    }
+
+    #[test]
+    fn trimming_keeps_the_bytes_and_little_more() {
+        let mut pool = BufPool::new(usize::MAX);
+        let mut buf = Buf::default();
+        buf.back_with_room(SMALL_BYTES * 4, &mut pool)
+            .extend_from_slice(b"abcd");
+        buf.consume_kept(2);
+        buf.trim(&mut pool);
+        assert!(buf.pending() == b"cd" && pool.lent_bytes < 100);
+        buf.rewind();
+        assert_eq!(buf.pending(), b"abcd");
+        buf.consume(2);
+        buf.trim(&mut pool);
+        assert_eq!(buf.pending(), b"cd");
+        buf.consume(2);
+        buf.trim(&mut pool);
+        assert_eq!((buf.memory(), pool.lent_bytes), (0, 0));
     }
 
     #[test]

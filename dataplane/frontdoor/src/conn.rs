@@ -38,6 +38,8 @@ pub struct Io {
     pub moved: usize,
     /// Connections on rings whose guests are to be told of something before the next sleep.
     pub untold: Vec<Key>,
+    /// How often bytes were published on rings since guests were told.
+    pub published: usize,
 }
 
 /// A stream. Readiness is edge-triggered, so it is remembered until a call says otherwise.
@@ -229,6 +231,12 @@ impl Conn {
     pub fn reset_on_close(&self) {
         // Only TCP has this; a Unix socket is closed in an orderly way at worst.
         let _ = sockopt::set_socket_linger(&self.fd, Some(Duration::ZERO));
+    }
+
+    /// Gives memory back that the bytes in the buffers do not need.
+    pub fn trim(&mut self, io: &mut Io) {
+        self.received.trim(&mut io.pool);
+        self.unsent.trim(&mut io.pool);
     }
 
     /// Gives memory back that holds nothing.

@@ -69,6 +69,11 @@ impl Worker {
                     }
                     return Flow::Wait;
                 }
+                Err(error) if error.kind() == std::io::ErrorKind::OutOfMemory => {
+                    down.conn.ended = false;
+                    self.refuse_for_memory(key);
+                    return Flow::Again;
+                }
                 Ok(0) | Err(_) => {
                     self.close_down(key);
                     return Flow::Gone;

@@ -101,14 +101,9 @@ impl Relay<'_> {
         let unsent = &mut self.up.conn.unsent;
         unsent.take_from(&mut conn.received, taken.raw, &mut self.io.pool);
         if self.up.replayable && self.up.conn.unsent.held() > REPLAY_BYTES_MAX {
-            self.stop_replay();
+            self.up.stop_replay();
         }
         Ok(())
-    }
-
-    fn stop_replay(&mut self) {
-        self.up.replayable = false;
-        self.up.conn.unsent.forget_taken();
     }
 
     fn response_side(&mut self) -> Result<(), Outcome> {
@@ -120,7 +115,7 @@ impl Relay<'_> {
         }
         // A reset says the same as an end here: what it means depends on what came before.
         if self.up.conn.fill(self.io).unwrap_or(0) > 0 && self.up.replayable {
-            self.stop_replay();
+            self.up.stop_replay();
         }
         while self.down.exchange.answer == Answer::Head && self.take_head()? {}
         if self.down.exchange.answer == Answer::Body {

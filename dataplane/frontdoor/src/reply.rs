@@ -161,6 +161,18 @@ pub fn provider_busy() -> Reply {
     )
 }
 
+/// All buffers together hold as much as they may, and this request was among the slowest.
+pub fn no_memory() -> Reply {
+    Reply {
+        extra: Some(("Retry-After", "1")),
+        ..reply(
+            503,
+            Some(INTERNAL),
+            "Memory for requests is used up, and this one was among the slowest; try again\n",
+        )
+    }
+}
+
 /// The watchdog's own paths.
 pub fn health(available: bool) -> Reply {
     if available {

@@ -5,7 +5,8 @@
 
 use crate::clock::monotonic_ns;
 use crate::config::ns;
-use crate::down::Down;
+use crate::down::{Down, Phase};
+use crate::reply;
 use crate::slab::Key;
 use crate::worker::Worker;
 
@@ -43,13 +44,14 @@ impl Pace {
 }
 
 impl Worker {
-    /// Cuts off the slowest connections while buffers hold too much: guests' at once, clients' where they are
-    /// slower than any line.
+    /// Makes room while buffers hold too much: gives back what holds nothing, then ends the slowest requests,
+    /// guests' at once, clients' where they are slower than any line.
     pub fn shed(&mut self) {
         if !self.io.pool.is_exhausted() || self.io.now_ns < self.shed_again_ns {
             return;
         }
         self.shed_again_ns = self.io.now_ns + AGAIN_NS;
+        self.trim();
         let slow_ns = ns(self.shared.timeouts.slow);
         let mut slow: Vec<(bool, u64, Key)> = Vec::new();
         for key in self.downs.keys() {
@@ -68,12 +70,64 @@ impl Worker {
             if !self.io.pool.is_scarce() {
                 break;
             }
-            self.client_gone(key);
+            self.turn_away(key);
             count += 1;
         }
         if count > 0 {
             log::warn!("memory for buffers is used up: {count} slow connections were cut off");
         }
+    }
+
+    /// Leaves every connection only the memory that its bytes need: who waits for an answer holds next to
+    /// nothing then, and is not taken for one who leaves it unread.
+    fn trim(&mut self) {
+        for key in self.downs.keys() {
+            if let Some(down) = self.downs.get_mut(key) {
+                down.conn.trim(&mut self.io);
+                down.exchange.request.trim(&mut self.io.pool);
+            }
+        }
+        for key in self.ups.keys() {
+            let Some(up) = self.ups.get_mut(key) else {
+                continue;
+            };
+            if up.conn.unsent.is_empty() && up.conn.unsent.held() >= HELD_BYTES_MIN / 2 {
+                // A second try is a courtesy.
+                up.stop_replay();
+            }
+            up.conn.trim(&mut self.io);
+        }
+    }
+
+    /// Ends one of the slowest: with an answer where none was begun, for it may be its function that is slow.
+    fn turn_away(&mut self, key: Key) {
+        let Some(down) = self.downs.get_mut(key) else {
+            return;
+        };
+        let unanswered = match down.phase {
+            Phase::Head => down.conn.unsent.is_empty(),
+            Phase::Waiting | Phase::Active => down.exchange.status.is_none(),
+            _ => false,
+        };
+        if unanswered {
+            self.refuse_for_memory(key);
+            self.drive(key);
+        } else {
+            self.client_gone(key);
+        }
+    }
+
+    /// Answers 503 to a request for which there is no memory, and drops what came of it.
+    pub fn refuse_for_memory(&mut self, key: Key) {
+        let Some(down) = self.downs.get_mut(key) else {
+            return;
+        };
+        if down.phase == Phase::Head {
+            down.exchange.reset();
+        }
+        down.conn.received.clear();
+        down.conn.received.release(&mut self.io.pool);
+        self.answer_and_close(key, &reply::no_memory());
     }
 
     /// When to look again.
@@ -82,10 +136,11 @@ impl Worker {
         self.io.pool.is_exhausted().then_some(at_ns)
     }
 
-    /// Memory of a connection and of the one it works with.
+    /// Memory of a connection, of its request and of the connection it works with.
     fn held_by(&self, down: &Down) -> usize {
         let up = down.exchange.up.and_then(|up| self.ups.get(up));
-        down.conn.held() + up.map_or(0, |up| up.conn.held())
+        let request = down.exchange.request.memory();
+        down.conn.held() + request + up.map_or(0, |up| up.conn.held())
     }
 }
 

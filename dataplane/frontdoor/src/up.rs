@@ -45,6 +45,12 @@ pub struct Up {
 pub const REPLAY_BYTES_MAX: usize = 64 << 10;
 
 impl Up {
+    /// Gives up sending the request a second time.
+    pub fn stop_replay(&mut self) {
+        self.replayable = false;
+        self.conn.unsent.forget_taken();
+    }
+
     /// Whether another request may be sent on it, now that a response is complete.
     pub fn is_reusable(&self) -> bool {
         let conn = &self.conn;

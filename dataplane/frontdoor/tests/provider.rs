@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use jd_frontdoor::{Limits, Timeouts};
-use support::{answering, eventually, ok, read_head, World};
+use support::{answering, eventually, ok, read_head, World, PATIENCE};
 
 const SLOW: &[u8] = b"POST /system/x HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n1";
 const WHOLE: &[u8] = b"GET /system/x HTTP/1.1\r\nHost: h\r\n\r\n";
@@ -18,9 +18,7 @@ impl Guest {
     fn new(world: &World, number: u8) -> Self {
         let (ours, guests) = UnixStream::pair().unwrap();
         ours.set_nonblocking(true).unwrap();
-        guests
-            .set_read_timeout(Some(Duration::from_secs(10)))
-            .unwrap();
+        guests.set_read_timeout(Some(PATIENCE)).unwrap();
         let peer = ([10, 62, 0, number], 40_000).into();
         world.front.adopt(ours.into(), peer);
         Self(guests)
@@ -99,7 +97,7 @@ fn a_body_that_trickles_loses_its_connection() {
         if let Ok(whole) = ended.recv_timeout(Duration::from_millis(20)) {
             break whole;
         }
-        assert!(started.elapsed() < Duration::from_secs(10), "never cut off");
+        assert!(started.elapsed() < PATIENCE, "never cut off");
     };
     assert!(!whole && started.elapsed() >= Duration::from_millis(300));
     assert_eq!(client.receive().unwrap().status, 408);

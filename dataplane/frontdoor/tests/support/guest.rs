@@ -14,9 +14,7 @@ use jd_link::{Granted, Owner, Refusal, Rings, Ticket, Upgrade};
 use jd_ring::abi::{EVENTFD_WAKE, SLOTS_AT, SLOT_BYTES};
 use jd_ring::guest::{GuestEnd, HostState, Wake};
 
-use crate::support::PathDialer;
-
-const PATIENCE: Duration = Duration::from_secs(10);
+use crate::support::{PathDialer, PATIENCE};
 
 /// One sandbox's rings, and the misbehaviour that was reported.
 #[derive(Clone)]

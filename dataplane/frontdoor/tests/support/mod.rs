@@ -20,6 +20,9 @@ use rustix::net::{
 use jd_frontdoor::{Config, Dialer, Events, FrontDoor};
 use jd_wire::control::{Function, FunctionSettings, Replica};
 
+/// How long a test waits for what is sure to come: machines that build something beside it are slow.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
 /// Sandboxes are files `SANDBOX-PORT.sock` in a folder.
 pub struct PathDialer {
     pub folder: PathBuf,
@@ -355,12 +358,8 @@ pub struct Client {
 
 impl Client {
     pub fn new(stream: TcpStream) -> Self {
-        stream
-            .set_read_timeout(Some(Duration::from_secs(20)))
-            .unwrap();
-        stream
-            .set_write_timeout(Some(Duration::from_secs(20)))
-            .unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
         let reader = BufReader::new(stream.try_clone().unwrap());
         Self { stream, reader }
@@ -414,7 +413,7 @@ impl Client {
 
 /// Waits for something to become true.
 pub fn eventually(what: &str, mut check: impl FnMut() -> bool) {
-    let until = Instant::now() + Duration::from_secs(10);
+    let until = Instant::now() + PATIENCE;
     while !check() {
         assert!(Instant::now() < until, "never: {what}");
         std::thread::sleep(Duration::from_millis(5));
