@@ -2,37 +2,25 @@
 
 import secrets
 import sys
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import typer
 from rich.console import Console
 from rich.text import Text
 
-from loadtests import baselines, generators, plot, record, report, table
-from loadtests.attachment import ControlRefused
-from loadtests.echo import EchoFailed
+from loadtests import generators, journal, plot, record, report, table
 from loadtests.effort import FULL, QUICK
-from loadtests.function_image import ImageUnusable
-from loadtests.gateway import GatewayRefused
+from loadtests.failure import FAILURES, Attempts
 from loadtests.interrupt import run
+from loadtests.ledger import LATEST, append
 from loadtests.placement import Placement
 from loadtests.quiet import Quiet
-from loadtests.session import LIGHT, MAIN, PARTS, SUBJECTS, Session, measure
+from loadtests.record import now_text
+from loadtests.session import LIGHT, MAIN, PARTS, SUBJECTS, Session, measure, timed
 
-BASELINES = ("bare", "nginx", "bridge")
-RESULTS = record.LATEST.parent
-FAILURES = (
-    baselines.TargetFailed,
-    generators.GeneratorFailed,
-    GatewayRefused,
-    ImageUnusable,
-    ControlRefused,
-    EchoFailed,
-    PermissionError,
-)
+RESULTS = LATEST.parent
 TABLE_COLUMNS = 200
 """Where standard output is a file or a pipe, the tables keep their shape."""
 WIDTH = None if sys.stdout.isatty() else TABLE_COLUMNS
@@ -74,13 +62,20 @@ def main(
         subjects=_chosen(functions, LIGHT if quick else SUBJECTS, SUBJECTS),
         use_wrk=wrk and generators.have_wrk(),
         quiet=Quiet(0 if quick else patience),
-        say=out.print,
+        attempts=Attempts(timed(out.print)),
+        folder=journal.RAW / now_text().replace(":", ""),
     )
     out.print(f"seed {session.seed}; {session.generators}")
-    provenance = measure(session)
-    records = [made for series in session.series for made in series.records(BASELINES, provenance)]
-    _keep(session, records, provenance, latest=keep and not quick)
-    _show(session, records, provenance)
+    out.print(f"every round, as it ends: {session.folder / journal.FILE}")
+    try:
+        measure(session)
+    except BaseException:  # Ctrl-C and SIGTERM too: the rounds that ended are worth their time
+        session.keep()
+        out.print(f"python -m loadtests.report {session.folder} shows the rounds that ended")
+        raise
+    _keep(session, latest=keep and not quick)
+    if session.attempts.failures:
+        raise typer.Exit(1)
 
 
 def _chosen(text: str, default: tuple[str, ...], known: tuple[str, ...] = ()) -> list[str]:
@@ -92,67 +87,46 @@ def _chosen(text: str, default: tuple[str, ...], known: tuple[str, ...] = ()) ->
     return [str(name) for name in names]
 
 
-def _show(session: Session, records: list[record.Record], provenance: record.Provenance) -> None:
-    facts = provenance.machine
-    out.print(table.warm(records))
+def _keep(session: Session, *, latest: bool) -> None:
+    """Writes the rounds and the plots below results/raw, the records to latest.json where wanted, and shows them."""
+    run_of = session.journal(complete=True)
+    journal.write(run_of, session.folder)
+    _plot(session, run_of, RESULTS if latest else session.folder)
+    if latest:
+        append(run_of.known, replaced=run_of.replaced)
+        out.print(f"recorded: {LATEST}; {report.write()}")
+    _show(run_of)
+
+
+def _show(run_of: journal.Journal) -> None:
+    records, provenance = run_of.known.records, run_of.provenance
+    facts, verdicts = provenance.machine, record.judge(records)
+    out.print(table.warm(records, run_of.marks))
     out.print(table.others(records))
-    out.print(table.goal_rows(record.judge(records), f"goals at {provenance.commit}"))
+    out.print(table.goal_rows(verdicts, f"goals at {provenance.commit}", run_of.marks))
     out.print(
         f"{facts.cpu}, {facts.cores} cores, Linux {facts.kernel}, cgroup {facts.cgroup}. "
         f"Steal {facts.steal_share:.1%}, load at the start {facts.load_1m}."
     )
     for placement in Placement:
         out.print(f"{placement.letter}: {placement.words}")
-    if session.quiet.busy:
-        line = f"{session.quiet.busy} steps began on a busy machine: repeat on a quiet one"
-        out.print(line, style="yellow")
-    verdicts = record.judge(records)
+    if busy := run_of.facts["busy_starts"]:
+        out.print(f"{busy} steps began on a busy machine: repeat on a quiet one", style="yellow")
     missed = [verdict.goal.name for verdict in verdicts if verdict.met is False]
     met = [verdict.goal.name for verdict in verdicts if verdict.met]
     out.print(Text(f"goals met: {', '.join(met) or 'none'}", "green"))
     out.print(Text(f"goals missed: {', '.join(missed) or 'none'}", "red" if missed else "green"))
+    if run_of.marks:
+        out.print(table.marks(run_of.marks))
 
 
-def _keep(
-    session: Session, records: list[record.Record], provenance: record.Provenance, *, latest: bool
-) -> None:
-    """Writes the raw series and the plots under results/raw, and the records to latest.json where wanted."""
-    raw = RESULTS / "raw" / provenance.time.replace(":", "")
-    raw.mkdir(parents=True, exist_ok=True)
-    document = {
-        "seed": session.seed,
-        "effort": asdict(session.effort),
-        "provenance": provenance,
-        "rounds": [
-            {
-                "benchmark": one.benchmark,
-                **msgspec.structs.asdict(one.subject),
-                "target": target,
-                "figure": figure,
-                "values": values,
-            }
-            for one in session.series
-            for (target, figure), values in one.values.items()
-        ],
-        "steal": {str(warm.placement): warm.steal for warm in session.visits},
-    }
-    (raw / "rounds.json").write_bytes(msgspec.json.format(msgspec.json.encode(document), indent=1))
-    out.print(f"every round: {raw / 'rounds.json'}")
-    _plot(session, records, provenance, RESULTS if latest else raw)
-    if latest:
-        record.append(records)
-        out.print(f"recorded: {record.LATEST}; {report.write()}")
-
-
-def _plot(
-    session: Session, records: list[record.Record], provenance: record.Provenance, folder: Path
-) -> None:
-    facts = provenance.machine
-    subtitle = f"{facts.cpu}, {facts.cores} cores; {MAIN.words}; {provenance.commit}"
+def _plot(session: Session, run_of: journal.Journal, folder: Path) -> None:
+    facts = run_of.provenance.machine
+    subtitle = f"{facts.cpu}, {facts.cores} cores; {MAIN.words}; {run_of.provenance.commit}"
     for found in session.visits:
-        if found.placement is MAIN:
+        if found.placement is MAIN and found.samples_us:
             out.print(plot.latencies(found.samples_us, subtitle, folder / "latency.png"))
-            out.print(plot.hops(records, subtitle, folder / "hop.png"))
+            out.print(plot.hops(run_of.known.records, subtitle, folder / "hop.png"))
 
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)

@@ -6,6 +6,7 @@ from functools import partial
 
 from loadtests import baselines, generators, rounds
 from loadtests.effort import BODY_BYTES, Effort
+from loadtests.failure import Attempts, Place
 from loadtests.gateway import Gateway, GatewayRefused
 from loadtests.instance import Instance
 from loadtests.placement import Placement
@@ -15,7 +16,6 @@ from loadtests.quiet import Quiet
 from loadtests.record import Subject
 from loadtests.series import OURS, Series
 
-Say = Callable[[str], None]
 FUNCTIONS = ("aes", "hello")
 GONE_WAIT_S = 30.0
 PAUSE_S = 0.15
@@ -32,9 +32,11 @@ def measure(
     seed: int,
     *,
     quiet: Quiet,
-    say: Say,
-) -> list[Series]:
-    """Measures launches of all kinds and functions, interleaved; leaves the host without the functions it used."""
+    attempts: Attempts,
+    found: list[Series],
+    after_round: Callable[[], None],
+) -> None:
+    """Measures launches of all kinds and functions, interleaved, into `found`; leaves the host without the functions."""
     made = {name: Series("cold", Subject(name, "", str(Placement.OWN))) for name in FUNCTIONS}
     kinds: dict[tuple[str, str], Callable[[], float]] = {}
     for name in FUNCTIONS:
@@ -43,23 +45,45 @@ def measure(
         kinds[name, LAUNCH] = partial(from_zero_ms, host, deployed(name))
         kinds[name, DEPLOY] = partial(_deploy_ms, host, deployed(name), image)
         kinds[name, "bare"] = partial(bare_ms, programs[name])
-    for launch in kinds.values():
-        launch()
+    found += made.values()
+    for (name, kind), launch in kinds.items():
+        attempts.run(_place(name, kind), "first launch", partial(_once, launch))
     plan = rounds.interleave(list(kinds), effort.rounds, seed)
     for number, order in enumerate(plan, start=1):
-        say(f"cold starts: round {number} of {effort.rounds}, {effort.launches} of each kind")
+        attempts.say(
+            f"cold starts: round {number} of {effort.rounds}, {effort.launches} of each kind"
+        )
         for name, kind in order:
+            if attempts.given_up(_place(name, kind), "launches"):
+                continue
             quiet.wait()
-            p50 = quantile([kinds[name, kind]() for _ in range(effort.launches)], 0.5)
-            if kind == "bare":
-                made[name].add("bare", LAUNCH, p50)
-                made[name].add("bare", DEPLOY, p50)
-            else:
-                made[name].add(OURS, kind, p50)
+            take = partial(_take, made[name], kind, kinds[name, kind], effort.launches, number)
+            attempts.run(_place(name, kind), "launches", take, number)
+        after_round()
     for name in FUNCTIONS:
         host.gateway.remove(deployed(name))
         wait_until_gone(host, deployed(name))
-    return list(made.values())
+
+
+def _once(launch: Callable[[], float]) -> None:
+    """A launch that is not counted: the first reads files that later ones find in memory."""
+    launch()
+
+
+def _place(name: str, kind: str) -> Place:
+    return Place("cold", name, "bare" if kind == "bare" else kind, str(Placement.OWN))
+
+
+def _take(
+    series: Series, kind: str, launch: Callable[[], float], launches: int, number: int
+) -> None:
+    """Adds the median of some launches of one kind as the value of a round."""
+    p50 = quantile([launch() for _ in range(launches)], 0.5)
+    if kind == "bare":
+        series.add("bare", LAUNCH, p50, number)
+        series.add("bare", DEPLOY, p50, number)
+    else:
+        series.add(OURS, kind, p50, number)
 
 
 def deployed(name: str) -> str:

@@ -24,9 +24,9 @@ from junctiond.cli.features import judge
 from junctiond.cli.machine import read as read_facts
 from loadtests import baselines, cold, generators, machine, registry, rounds
 from loadtests.baselines import Target, TargetFailed
-from loadtests.bench import FAILURES
 from loadtests.effort import BODY_BYTES, EDGE
 from loadtests.faas_cli import FaasCli
+from loadtests.failure import FAILURES
 from loadtests.function_image import IMAGES, extract
 from loadtests.gateway import Gateway
 from loadtests.instance import Instance, instance, settings_for

@@ -26,7 +26,7 @@ class Effort:
     warmup_s: float = 0.5
     launches: int = 8
     replicas: int = 20
-    cold_starts: int = 2000
+    cold_starts: int = 10_000
     idle_replicas: int = 1000
 
 

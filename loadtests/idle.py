@@ -6,7 +6,7 @@ from collections.abc import Callable
 from loadtests import process_cost
 from loadtests.instance import Instance
 from loadtests.machine import meminfo_kib
-from loadtests.memory import KERNEL_FIELDS, PLATFORM_ROLES, SETTLE_S
+from loadtests.memory import KERNEL_FIELDS, PLATFORM_ROLES
 from loadtests.placement import Placement
 from loadtests.record import Subject
 from loadtests.series import OURS, Series
@@ -45,8 +45,8 @@ def measure(host: Instance, image: str, replicas: int, say: Say) -> Series:
     series.add(OURS, f"idle{replicas}_started_per_s", replicas / started_s)
     for name in names:
         host.gateway.remove(name)
-    while any(host.keepers(name) for name in names):
-        time.sleep(SETTLE_S)
+    for name in names:
+        host.wait_for_keepers(0, name)
     return series
 
 

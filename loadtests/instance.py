@@ -25,6 +25,7 @@ from loadtests.series import OURS
 
 READY_WAIT_S = 60.0
 STOP_WAIT_S = 120.0
+KEEPERS_WAIT_S = 60.0
 LOG_TAIL_LINES = 30
 OWN = (
     *("state_dir", "run_dir", "secrets_dir", "docker_config", "listen"),
@@ -47,6 +48,19 @@ class Instance:
         From the state files and not by the host API: asking must not make the daemon work while it is measured.
         """
         return keeper_pids(self.settings.sandboxes_dir, f"{function}.*" if function else "*")
+
+    def wait_for_keepers(self, count: int, function: str = "") -> None:
+        """Waits until the live sandboxes of one function, or all, are that many.
+
+        Raises:
+            TargetFailed: they are not after a minute.
+        """
+        deadline_ns = time.monotonic_ns() + int(KEEPERS_WAIT_S * 1e9)
+        while (found := len(self.keepers(function))) != count:
+            if time.monotonic_ns() > deadline_ns:
+                what = function or "the host"
+                raise TargetFailed(f"{what} has {found} sandboxes, not {count}")
+            time.sleep(0.02)
 
     def platform(self, function: str = "") -> dict[str, list[int]]:
         """Process ids by role: control (daemon and provider), front door, keepers, function (one, or all)."""

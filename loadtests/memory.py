@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from loadtests import baselines, process_cost, rounds
 from loadtests.effort import Effort
+from loadtests.failure import Attempts, Place
 from loadtests.instance import Instance
 from loadtests.machine import meminfo_kib
 from loadtests.placement import Placement
@@ -14,7 +15,6 @@ from loadtests.program import Program
 from loadtests.record import Subject
 from loadtests.series import OURS, Series
 
-Say = Callable[[str], None]
 SETTLE_S = 1.0
 """Freed memory shows up after RCU grace periods and per-CPU lists are drained."""
 PLATFORM_ROLES = ("control", "front door", "keepers")
@@ -56,33 +56,53 @@ class Growth:
 
 
 def measure(
-    host: Instance, function: str, program: Program, effort: Effort, seed: int, say: Say
-) -> Series:
-    """Measures N more replicas beside N more bare processes, interleaved."""
+    host: Instance,
+    function: str,
+    program: Program,
+    effort: Effort,
+    seed: int,
+    *,
+    attempts: Attempts,
+    found: list[Series],
+    after_round: Callable[[], None],
+) -> None:
+    """Measures N more replicas beside N more bare processes, interleaved, into `found`.
+
+    A round counts when both were measured: what the kernel needs for a replica is what it needs less than for bare.
+    """
     series = Series("memory", Subject(function, "", str(Placement.OWN)))
     kinds: dict[str, Callable[[], Growth]] = {
         "ours": lambda: _replicas(host, function, effort.replicas),
         "bare": lambda: _bare(program, effort.replicas),
     }
+    found.append(series)
+    place = Place("memory", function, "", str(Placement.OWN))
     for number, order in enumerate(rounds.interleave(list(kinds), effort.rounds, seed), start=1):
-        found = {}
-        for kind in order:
-            say(
-                f"memory: round {number} of {effort.rounds}, {effort.replicas} idle replicas, {kind}"
-            )
-            found[kind] = kinds[kind]()
-        note(series, found["ours"], found["bare"])
-    return series
+        if attempts.given_up(place, "round"):
+            break
+        attempts.say(
+            f"memory: round {number} of {effort.rounds}, {effort.replicas} idle replicas each"
+        )
+
+        def take(order: list[str] = order, number: int = number) -> None:
+            grown = {kind: kinds[kind]() for kind in order}
+            note(series, grown["ours"], grown["bare"], number)
+
+        attempts.run(place, "round", take, number)
+        after_round()
 
 
-def note(series: Series, ours: Growth, bare: Growth) -> None:
+def note(series: Series, ours: Growth, bare: Growth, number: int | None = None) -> None:
     """Adds the figures of one round (docs/metrics.md)."""
     kernel = ours.kernel - bare.kernel
-    series.add(OURS, "platform_mib_per_replica", ours.platform + max(0.0, kernel))
-    series.add(OURS, "platform_processes_mib_per_replica", ours.platform)
-    series.add(OURS, "platform_kernel_mib_per_replica", kernel)
-    series.add(OURS, "available_mib_per_replica", ours.available)
-    series.add("bare", "available_mib_per_replica", bare.available)
+    for figure, value in (
+        ("platform_mib_per_replica", ours.platform + max(0.0, kernel)),
+        ("platform_processes_mib_per_replica", ours.platform),
+        ("platform_kernel_mib_per_replica", kernel),
+        ("available_mib_per_replica", ours.available),
+    ):
+        series.add(OURS, figure, value, number)
+    series.add("bare", "available_mib_per_replica", bare.available, number)
 
 
 def _replicas(host: Instance, function: str, replicas: int) -> Growth:
@@ -97,8 +117,7 @@ def _replicas(host: Instance, function: str, replicas: int) -> Growth:
 def _scale(host: Instance, function: str, replicas: int) -> None:
     host.gateway.scale(function, replicas)
     host.gateway.wait_for_replicas(function, replicas)
-    while len(host.keepers(function)) != replicas:
-        time.sleep(0.02)
+    host.wait_for_keepers(replicas, function)
     time.sleep(SETTLE_S)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from loadtests.mark import FAILED, Mark
 from loadtests.placement import Placement
 from loadtests.record import Record
 
@@ -53,21 +54,28 @@ COLUMNS = (
     Column("CPU µs seq.", "warm", "cpu_us_sequential", "bare", _value),
     Column("hop", "warm", "cpu_us_sequential", "bare", _difference),
     Column("new conn. x bare", "fresh", "fresh_latency_us_p50", "bare", _ratio, ratio=True),
-    Column("open p99 ms", "open", "open75_latency_ms_p99", "", _value),
+    Column("open p99 ms", "open", "open75_latency_ms_p99", "bare", _value),
+    Column("bare", "open", "open75_latency_ms_p99", "bare", _baseline),
 )
+ATTACHMENTS = ("ring", "fd")
+NONE = ("failed", *[""] * (len(COLUMNS) - 1))
+"""Instead of the figures of a cell that has none."""
 BENCHMARKS = ("warm", "fresh", "open")
 HEAD = ("function", "by", "on", *(column.title for column in COLUMNS))
 
 
-def rows(records: Iterable[Record]) -> list[list[str]]:
-    """A row of texts for each function, attachment and placement, in that of `HEAD`."""
+def rows(records: Iterable[Record], marks: Iterable[Mark] = ()) -> list[list[str]]:
+    """A row of texts for each function, attachment and placement, in the order of `HEAD`; of ours that failed too."""
     groups: dict[tuple[str, str, str], Cells] = {}
     for one in records:
         cells = groups.setdefault((one.placement, one.subject, one.attachment), {})
         cells[one.benchmark, one.figure, one.baseline or ""] = one
+    for mark in marks:
+        if mark.kind == FAILED and mark.target in ATTACHMENTS:
+            groups.setdefault((mark.placement, mark.subject, mark.target), {})
     order = {str(placement): number for number, placement in enumerate(Placement)}
     return [
-        [subject, attachment, Placement(placement).letter, *_texts(cells)]
+        [subject, attachment, Placement(placement).letter, *(_texts(cells) if cells else NONE)]
         for (placement, subject, attachment), cells in sorted(
             groups.items(), key=lambda item: (order.get(item[0][0], len(order)), *item[0][1:])
         )
@@ -77,7 +85,8 @@ def rows(records: Iterable[Record]) -> list[list[str]]:
 def _texts(cells: Cells) -> Sequence[str]:
     shown = []
     for column in COLUMNS:
-        record = cells.get((column.benchmark, column.figure, column.baseline))
+        alone = cells.get((column.benchmark, column.figure, ""))
+        record = cells.get((column.benchmark, column.figure, column.baseline), alone)
         value = column.pick(record) if record else None
         if value is None:
             shown.append("")

@@ -1,23 +1,16 @@
-"""The one definition of a benchmark's result record, and the file that keeps the latest of each figure.
-
-The file is checked when it is read as well as when it is written, so that neither a hand edit nor an older version
-of this module goes unnoticed.
-"""
+"""The one definition of a benchmark's result record (`loadtests.ledger` keeps the latest of each figure in a file)."""
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 
 import msgspec
 
 from loadtests import verdicts
 from loadtests.machine import Machine
+from loadtests.mark import Scope
 from loadtests.placement import Placement
 from loadtests.quantiles import paired_difference, paired_ratio, spread
 from loadtests.verdicts import Amounts, Key, Verdict
-
-LATEST = Path(__file__).parent / "results" / "latest.json"
-SCHEMA = 2
 
 
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -83,33 +76,15 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def amounts(self) -> Amounts:
         """What goals limit."""
-        return Amounts(self.value, self.ratio, self.difference)
+        return Amounts(self.value, self.ratio, self.difference, self.baseline_value)
+
+    @property
+    def scope(self) -> Scope:
+        """Which part of the benchmarks it belongs to."""
+        return Scope(self.benchmark, self.subject, self.placement)
 
 
 PLACEMENTS = ("", *map(str, Placement))
-
-
-class Promise(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One bound of one goal, and what the records of the file say about it; None where nothing was measured."""
-
-    goal: str
-    subject: str
-    attachment: str
-    placement: str
-    figure: str
-    bound: str
-    stretch: str
-    measured: float | None
-    met: bool | None
-    stretch_met: bool | None
-
-
-class ResultFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The content of `latest.json`: the newest record of each key, and the goals as these records meet them."""
-
-    schema: int
-    goals: tuple[Promise, ...]
-    records: tuple[Record, ...]
 
 
 class Provenance(msgspec.Struct, frozen=True):
@@ -173,67 +148,6 @@ def make(
 def judge(records: Iterable[Record]) -> tuple[Verdict, ...]:
     """A verdict for every goal."""
     return verdicts.judge({one.key: one.amounts for one in records})
-
-
-def promises(records: Iterable[Record]) -> tuple[Promise, ...]:
-    """Every bound of every goal, with what was measured for it."""
-    return tuple(
-        Promise(
-            goal=verdict.goal.name,
-            subject=finding.subject,
-            attachment=finding.bound.attachment,
-            placement=finding.bound.placement,
-            figure=finding.bound.figure,
-            bound=str(finding.bound),
-            stretch=finding.bound.text(finding.bound.stretch),
-            measured=finding.measured,
-            met=finding.met,
-            stretch_met=finding.stretch_met,
-        )
-        for verdict in judge(records)
-        for finding in verdict.findings
-    )
-
-
-def merge(old: Iterable[Record], new: Iterable[Record]) -> tuple[Record, ...]:
-    """The records with the newest of each key, ordered by key."""
-    latest = {record.key: record for record in old}
-    latest.update({record.key: record for record in new})
-    return tuple(latest[key] for key in sorted(latest))
-
-
-def load(path: Path = LATEST) -> tuple[Record, ...]:
-    """The records in a result file; none where there is no file.
-
-    Raises:
-        ValueError: the file does not keep to the schema; the message names the file and the place in it.
-    """
-    if not path.exists():
-        return ()
-    try:
-        content = msgspec.json.decode(path.read_bytes(), type=ResultFile)
-    except msgspec.DecodeError as error:  # includes ValidationError
-        raise ValueError(f"{path}: {error}; mend it or remove the file") from error
-    if content.schema != SCHEMA:
-        raise ValueError(f"{path}: schema {content.schema}, this program writes {SCHEMA}")
-    return content.records
-
-
-def append(new: Iterable[Record], path: Path = LATEST) -> tuple[Record, ...]:
-    """Puts new records into a result file in place of older ones of the same key; returns all.
-
-    Raises:
-        ValueError: the file that is there does not keep to the schema. It is left as it was.
-    """
-    records = merge(load(path), new)
-    content = ResultFile(SCHEMA, promises(records), records)
-    encoded = msgspec.json.format(msgspec.json.encode(content), indent=1)
-    msgspec.json.decode(encoded, type=ResultFile)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    partial.write_bytes(encoded + b"\n")
-    partial.replace(path)  # a reader sees the old file or the new one
-    return records
 
 
 def now_text() -> str:

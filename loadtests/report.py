@@ -1,18 +1,27 @@
-"""`python -m loadtests.report`: writes loadtests/RESULTS.md from results/latest.json, and nothing by hand.
+"""`python -m loadtests.report [FOLDER]`: writes loadtests/RESULTS.md from results/latest.json, and nothing by hand.
+
+With the folder of a run below results/raw, that run's own page, from the rounds that it had written when it ended.
 
 Every benchmark has a chapter (`loadtests.chapters`); goals, tables, placements and machine facts are rendered here, once
 for all of them.
 """
 
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
-from loadtests import goals, record
+import typer
+
+from loadtests import journal, record
+from loadtests.goal_table import GOALS_WORDS, goals_table, mark
+from loadtests.ledger import LATEST, Known, append, load
 from loadtests.machine import Machine
+from loadtests.mark import DISTURBED, FAILED, Mark
+from loadtests.markdown import figure_text, markdown
 from loadtests.placement import Placement
 from loadtests.record import Record
-from loadtests.verdicts import Finding, Verdict
 
 PATH = Path(__file__).parent / "RESULTS.md"
 HEAD = """\
@@ -43,78 +52,62 @@ class Chapter:
         benchmarks: whose records it shows; without any record it is left out.
         words: what to know before reading, Markdown.
         plots: shown where their files exist.
-        table: renders the records; the default is one row per record.
+        table: renders the records, and who failed; the default is one row per record.
     """
 
     title: str
     benchmarks: tuple[str, ...]
     words: str
     plots: tuple[Plot, ...] = ()
-    table: Callable[[Sequence[Record]], str] | None = None
+    table: Callable[[Sequence[Record], Sequence[Mark]], str] | None = None
 
 
-def render(records: Iterable[Record], chapters: Sequence[Chapter], results: Path) -> str:
+def render(known: Known, chapters: Sequence[Chapter], results: Path) -> str:
     """The whole page; `results` is where the pictures are."""
-    known = list(records)
-    parts = [HEAD, "## Goals\n", goals_table(record.judge(known)), placements_note()]
+    verdicts = record.judge(known.records)
+    parts = [HEAD, "## Goals\n", GOALS_WORDS, goals_table(verdicts, known.marks), placements_note()]
     for chapter in chapters:
-        mine = [one for one in known if one.benchmark in chapter.benchmarks]
-        if mine:
+        mine = [one for one in known.records if one.benchmark in chapter.benchmarks]
+        marks = [one for one in known.marks if one.benchmark in chapter.benchmarks]
+        if mine or marks:
             parts += [f"## {chapter.title}\n", f"{chapter.words}\n"]
-            parts.append((chapter.table or record_table)(mine))
+            parts.append(chapter.table(mine, marks) if chapter.table else record_table(mine))
             parts += [
                 f"![{plot.caption}](results/{plot.file})\n"
                 for plot in chapter.plots
                 if (results / plot.file).exists()
             ]
-    parts += ["## Machines\n", machine_list(known)]
+            parts += [mark_table(marks)] if marks else []
+    parts += ["## Machines\n", machine_list(known.records)]
     return "\n".join(parts)
 
 
-def goals_table(verdicts: Iterable[Verdict]) -> str:
-    """The goals of the issue, one row per goal and bound, with what was measured."""
-    rows = []
-    for verdict in verdicts:
-        for bound in verdict.goal.bounds:
-            mine = [finding for finding in verdict.findings if finding.bound == bound]
-            where = Placement(bound.placement).letter if bound.placement else ""
-            rows.append(
-                (
-                    f"{verdict.goal.words}: `{bound.figure}`",
-                    bound.attachment,
-                    where,
-                    str(bound),
-                    bound.text(bound.stretch),
-                    findings_text(mine),
-                    mark([finding.met for finding in mine]),
-                )
-            )
-    return markdown(("figure", "by", "placement", "goal", "stretch", "measured", "met"), rows)
+def mark_table(marks: Sequence[Mark]) -> str:
+    """What failed, step by step, and how often another process worked during a visit."""
+    failed = [one for one in marks if one.kind == FAILED]
+    disturbed = [one for one in marks if one.kind == DISTURBED]
+    parts = []
+    if failed:
+        names = ("failed", "target", "on", "round", "step", "why")
+        parts.append(markdown(names, [_mark_row(one) for one in failed]))
+    if disturbed:
+        parts.append(
+            f"Disturbed visits: {len(disturbed)}, in which another process took more than a tenth of a core. The last: {disturbed[-1]}. "
+            f"`results/latest.json` lists all.\n"
+        )
+    return "\n".join(parts)
 
 
-def findings_text(findings: Sequence[Finding]) -> str:
-    """What was measured, function by function; empty where nothing was."""
-    if all(finding.measured is None for finding in findings):
-        return ""
-    return "; ".join(finding_text(finding) for finding in findings)
-
-
-def finding_text(finding: Finding) -> str:
-    """A function and what was measured of it."""
-    name = f"{finding.subject} " if finding.subject else ""
-    if finding.measured is None:
-        return f"{name}not measured"
-    sign = "+" if finding.bound.of is goals.Of.DIFFERENCE and finding.measured > 0 else ""
-    return f"{name}{sign}{figure_text(finding.measured)}"
-
-
-def mark(marks: Sequence[bool | None]) -> str:
-    """One word for the findings of a bound."""
-    if False in marks:
-        return "**no**"
-    if None in marks:
-        return "in part" if True in marks else "not measured"
-    return "yes"
+def _mark_row(one: Mark) -> tuple[str, ...]:
+    where = Placement(one.placement).letter if one.placement else ""
+    return (
+        one.subject or one.benchmark,
+        one.target,
+        where,
+        str(one.round or ""),
+        one.step,
+        one.words,
+    )
 
 
 def record_table(records: Sequence[Record]) -> str:
@@ -166,27 +159,47 @@ def machine_list(records: Iterable[Record]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def figure_text(value: float | None) -> str:
-    """Three significant digits; thousands whole and separated; empty where there is none."""
-    if value is None:
-        return ""
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
-
-
-def markdown(names: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table."""
-    lines = ["| " + " | ".join(names) + " |", "|" + "---|" * len(names)]
-    lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
-    return "\n".join(lines) + "\n"
-
-
-def write(path: Path = PATH, latest: Path = record.LATEST) -> Path:
+def write(path: Path = PATH, latest: Path = LATEST) -> Path:
     """Renders the recorded results into a file."""
+    return _write(path, load(latest), latest.parent)
+
+
+def write_run(folder: Path, *, keep: bool) -> Path:
+    """Renders a run, also one that was killed, from its rounds (`loadtests.journal`) into its folder.
+
+    With `keep` it is recorded as if it had come to its end, and the page is the usual one.
+
+    Raises:
+        ValueError: there is no such run.
+    """
+    run_of = journal.read(folder)
+    if keep:
+        append(run_of.known, replaced=run_of.replaced)
+        return write()
+    return _write(folder / PATH.name, run_of.known, folder)
+
+
+def _write(path: Path, known: Known, results: Path) -> Path:
     from loadtests.chapters import CHAPTERS  # chapters import this module's types
 
-    path.write_text(render(record.load(latest), CHAPTERS, latest.parent))
+    path.write_text(render(known, CHAPTERS, results))
     return path
 
 
+def main(
+    folder: Annotated[
+        Path | None, typer.Argument(help="A run's folder below loadtests/results/raw.")
+    ] = None,
+    keep: Annotated[
+        bool, typer.Option("--record", help="Put the run's figures into latest.json.")
+    ] = False,
+) -> None:
+    """Render RESULTS.md from latest.json, or a run of its own from the rounds that it wrote, killed or not."""
+    try:
+        sys.stdout.write(f"{write_run(folder, keep=keep) if folder else write()}\n")
+    except ValueError as error:
+        sys.exit(f"error: {error}")
+
+
 if __name__ == "__main__":
-    write()
+    typer.run(main)

@@ -2,9 +2,11 @@
 
 import os
 import tempfile
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 
 from loadtests import (
@@ -12,30 +14,34 @@ from loadtests import (
     echo,
     generators,
     goals,
-    idle,
+    host_parts,
+    journal,
     machine,
-    memory,
     record,
     registry,
-    sustained,
     warm,
+    warm_figures,
 )
 from loadtests.effort import Effort
+from loadtests.failure import Attempts, Place
 from loadtests.function_image import extract
+from loadtests.host_parts import HOST_PARTS
 from loadtests.instance import instance, stale
+from loadtests.mark import Scope
 from loadtests.placement import Placement
 from loadtests.program import Program
 from loadtests.quiet import Quiet
 from loadtests.series import Series
 from loadtests.stand import stand
+from loadtests.warm_figures import WarmFigures
 
 SUBJECTS = tuple(dict.fromkeys((*goals.FD, *goals.RINGS)))
-LIGHT = ("aes", "epoll")
-"""Functions that are measured in every placement: a server that does much, and one that does little."""
+LIGHT = ("aes", "asyncio", "epoll")
+"""Functions that are measured in every placement: static Go, an event loop of Python, and next to no work at all."""
 MAIN = Placement.SPLIT
 """The placement in which everything is measured."""
-HOST_PARTS = ("cold", "sustained", "memory", "idle")
-PARTS = (*warm.SECTIONS, "echo", *HOST_PARTS)
+PARTS = (*warm_figures.SECTIONS, "echo", *HOST_PARTS)
+BASELINES = ("bare", "nginx", "bridge")
 
 
 @dataclass(slots=True)
@@ -49,7 +55,8 @@ class Session:
         placements: of the warm parts.
         subjects: functions of the warm parts.
         quiet: waits for moments in which nobody else uses the machine.
-        say: gets a line about each step.
+        attempts: gets a line about each step, and keeps those that failed.
+        folder: where every round is written as it ends.
     """
 
     effort: Effort
@@ -59,9 +66,13 @@ class Session:
     subjects: list[str]
     use_wrk: bool
     quiet: Quiet
-    say: Callable[[str], None]
-    series: list[Series] = field(default_factory=list)
-    visits: list[warm.Warm] = field(default_factory=list)
+    attempts: Attempts
+    folder: Path
+    commit: str = field(default_factory=machine.commit)  # now: others may commit while this runs
+    load_1m: float = field(default_factory=lambda: os.getloadavg()[0])
+    before: machine.CpuTimes = field(default_factory=machine.CpuTimes.now)
+    others: list[Series] = field(default_factory=list)
+    visits: list[WarmFigures] = field(default_factory=list)
 
     @property
     def generators(self) -> str:
@@ -69,72 +80,141 @@ class Session:
         loops = "wrk -t1" if self.use_wrk else "loadclient"
         return f"sequential and open loop: loadclient; closed loops: {loops}; 600-byte POST"
 
+    @property
+    def series(self) -> list[Series]:
+        """Everything that was measured so far."""
+        return [*self.others, *(one for visit in self.visits for one in visit.series())]
 
-def measure(session: Session) -> record.Provenance:
-    """Measures all parts and takes everything down; returns under which conditions."""
-    load_1m, _, _ = os.getloadavg()
-    before = machine.CpuTimes.now()
-    commit = machine.commit()  # now: others may commit while this runs
+    def journal(self, *, complete: bool) -> journal.Journal:
+        """The run so far."""
+        facts = machine.describe(self.generators, self.before, self.load_1m)
+        return journal.Journal(
+            schema=journal.SCHEMA,
+            complete=complete,
+            seed=self.seed,
+            baselines=BASELINES,
+            replaced=tuple(self._replaced()),
+            provenance=record.Provenance(self.commit, facts, record.now_text()),
+            series=journal.values(self.series),
+            marks=tuple(self.attempts.marks),
+            facts={
+                "effort": asdict(self.effort),
+                "steal": {str(visit.placement): visit.steal for visit in self.visits},
+                "busy_starts": self.quiet.busy,
+            },
+        )
+
+    def _replaced(self) -> list[Scope]:
+        """Warm sections that are measured as a whole; one that is left out keeps its older figures."""
+        sections = [part for part in self.parts if part in warm_figures.SECTIONS]
+        return [
+            Scope(section, cell.subject, str(visit.placement))
+            for visit in self.visits
+            for cell in visit.cells
+            if cell.ours
+            for section in sections
+        ]
+
+    def keep(self) -> None:
+        """Writes the rounds that have ended."""
+        journal.write(self.journal(complete=False), self.folder)
+
+
+def measure(session: Session) -> None:
+    """Measures all parts and takes everything down; what fails is noted in `session.attempts`."""
     generators.build_client()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="loadtests-")))
         if "echo" in session.parts:
-            session.series.append(echo.measure(session.effort, session.quiet, session.say))
-        if set(session.parts) & {*warm.SECTIONS, *HOST_PARTS}:
-            names = sorted({*session.subjects, *cold.FUNCTIONS, "nginx"})
-            programs = {name: extract(name, folder / "roots") for name in names}
+            _echo(session)
+        if set(session.parts) & {*warm_figures.SECTIONS, *HOST_PARTS}:
+            programs = _programs(session, folder / "roots")
             images = stack.enter_context(registry.registry(folder))
-            session.say("pushing images to the registry")
+            session.attempts.say("pushing images to the registry")
             registry.push(images)
             _warm(session, images, programs)
-            _host(session, images, programs)
-        facts = machine.describe(session.generators, before, load_1m)
-        return record.Provenance(commit, facts, record.now_text())
+            parts = host_parts.Parts(
+                images=images,
+                programs=programs,
+                effort=session.effort,
+                seed=session.seed,
+                quiet=session.quiet,
+                attempts=session.attempts,
+                found=session.others,
+                after_round=session.keep,
+            )
+            parts.measure([part for part in session.parts if part in HOST_PARTS])
+
+
+def _echo(session: Session) -> None:
+    def measure_echo() -> None:
+        found = echo.measure(session.effort, session.quiet, session.attempts.say)
+        session.others.append(found)
+
+    session.attempts.run(Place("echo"), "ring echo", measure_echo)
+    session.keep()
+
+
+def _programs(session: Session, roots: Path) -> dict[str, Program]:
+    """The programs of all functions whose images can be used."""
+    programs: dict[str, Program] = {}
+
+    def unpack(name: str) -> None:
+        programs[name] = extract(name, roots)
+
+    for name in sorted({*session.subjects, *cold.FUNCTIONS, "nginx"}):
+        session.attempts.run(Place("warm", name), "image", partial(unpack, name))
+    return programs
 
 
 def _warm(session: Session, images: str, programs: dict[str, Program]) -> None:
-    sections = [part for part in session.parts if part in warm.SECTIONS]
+    sections = [part for part in session.parts if part in warm_figures.SECTIONS]
     for placement in session.placements if sections else []:
-        whole = placement is MAIN
-        subjects = [one for one in session.subjects if whole or one in LIGHT]
-        session.say(f"{placement.letter}: {placement.words}")
-        with instance(placement) as host:
-            if old := stale(host.settings):
-                session.say(f"older than their sources: {', '.join(old)}; make build?")
-            with stand(host, images, programs, subjects, placement, whole=whole) as cells:
-                conditions = warm.Conditions(
-                    sections=sections,
-                    effort=session.effort,
-                    placement=placement,
-                    use_wrk=session.use_wrk,
-                    control_socket=host.settings.control_socket,
-                )
-                found, kept = warm.measure(
-                    cells, conditions, session.seed, quiet=session.quiet, say=session.say
-                )
-            session.visits.append(found)
-            session.series += found.series(kept)
+        here = partial(_placed, session, images, programs, placement, sections)
+        session.attempts.run(Place("warm", placement=str(placement)), "placement", here)
+        session.keep()
 
 
-def _host(session: Session, images: str, programs: dict[str, Program]) -> None:
-    """Everything that is measured on a host as everybody gets it."""
-    parts = [part for part in session.parts if part in HOST_PARTS]
-    if not parts:
-        return
-    effort, say, image = session.effort, session.say, f"{images}/aes:latest"
-    session.say(f"{Placement.OWN.letter}: {Placement.OWN.words}")
-    with instance(Placement.OWN) as host:
-        if "cold" in parts:
-            session.series += cold.measure(
-                host, images, programs, effort, session.seed, quiet=session.quiet, say=say
+def _placed(
+    session: Session,
+    images: str,
+    programs: dict[str, Program],
+    placement: Placement,
+    sections: list[str],
+) -> None:
+    whole = placement is MAIN
+    known = [one for one in session.subjects if one in programs]
+    subjects = [one for one in known if whole or one in LIGHT]
+    attempts = session.attempts
+    attempts.say(f"{placement.letter}: {placement.words}: {', '.join(subjects)}")
+    with instance(placement) as host:
+        if old := stale(host.settings):
+            attempts.say(f"older than their sources: {', '.join(old)}; make build?")
+        standing = stand(
+            host, images, programs, subjects, placement, whole=whole, attempts=attempts
+        )
+        with standing as cells:
+            conditions = warm.Conditions(
+                sections=sections,
+                effort=session.effort,
+                placement=placement,
+                use_wrk=session.use_wrk,
+                control_socket=host.settings.control_socket,
             )
-        if "memory" in parts:
-            host.gateway.deploy("aes", image)
-            host.gateway.wait_for_replicas("aes", 1)
-            found = memory.measure(host, "aes", programs["aes"], effort, session.seed, say)
-            session.series.append(found)
-            host.gateway.remove("aes")
-        if "sustained" in parts:
-            session.series.append(sustained.measure(host, image, effort.cold_starts, say))
-        if "idle" in parts:
-            session.series.append(idle.measure(host, image, effort.idle_replicas, say))
+            result = WarmFigures(placement)
+            session.visits.append(result)
+            warm.measure(
+                cells,
+                conditions,
+                session.seed,
+                result=result,
+                quiet=session.quiet,
+                attempts=attempts,
+                after_round=session.keep,
+            )
+
+
+def timed(say: Callable[[str], None]) -> Callable[[str], None]:
+    """Puts the seconds since now before each line."""
+    began_ns = time.monotonic_ns()
+    return lambda words: say(f"{(time.monotonic_ns() - began_ns) / 1e9:5.0f} s  {words}")

@@ -6,9 +6,10 @@ from rich.table import Table
 from rich.text import Text
 
 from loadtests import pivot
+from loadtests.goal_table import failed_of, findings_text, mark
+from loadtests.mark import DISTURBED, Mark
 from loadtests.placement import Placement
 from loadtests.record import Record
-from loadtests.report import findings_text, mark
 from loadtests.verdicts import Verdict
 
 
@@ -40,12 +41,13 @@ def render(records: Sequence[Record], title: str) -> Table:
     return table
 
 
-def warm(records: Sequence[Record]) -> Table:
+def warm(records: Sequence[Record], found: Sequence[Mark] = ()) -> Table:
     """The warm figures, a row for each function, attachment and placement (`loadtests.pivot`)."""
     table = _table("warm invocations beside bare and nginx")
     for number_, title in enumerate(pivot.HEAD):
         table.add_column(title, justify="left" if number_ < 3 else "right", no_wrap=number_ < 3)
-    for row in pivot.rows(one for one in records if one.benchmark in pivot.BENCHMARKS):
+    shown = [one for one in records if one.benchmark in pivot.BENCHMARKS]
+    for row in pivot.rows(shown, found):
         table.add_row(*row)
     return table
 
@@ -56,7 +58,7 @@ def others(records: Sequence[Record]) -> Table:
     return render(shown, "cold starts, memory, rings")
 
 
-def goal_rows(verdicts: Iterable[Verdict], title: str) -> Table:
+def goal_rows(verdicts: Iterable[Verdict], title: str, found: Sequence[Mark] = ()) -> Table:
     """The table of goals: a row for each, with a line for each of its bounds."""
     table = _table(title)
     for name in ("figure", "by", "on", "goal", "stretch"):
@@ -72,11 +74,31 @@ def goal_rows(verdicts: Iterable[Verdict], title: str) -> Table:
                 Placement(bound.placement).letter if bound.placement else "",
                 f"{bound.figure} {bound}",
                 bound.text(bound.stretch),
-                findings_text(mine),
+                findings_text(mine, failed_of(one.goal, bound, found)),
                 _word(mark([finding.met for finding in mine])),
                 end_section=number_ == len(one.goal.bounds) - 1,
             )
     return table
+
+
+def marks(found: Sequence[Mark]) -> Table:
+    """What failed and what was disturbed, failures first."""
+    made = _table("failed or disturbed")
+    for name in ("kind", "section", "function", "target", "on", "round", "step"):
+        made.add_column(name, no_wrap=name != "step")
+    made.add_column("why")
+    for one in sorted(found, key=lambda one: one.kind == DISTURBED):
+        made.add_row(
+            Text(one.kind, "yellow" if one.kind == DISTURBED else "bold red"),
+            one.benchmark,
+            one.subject,
+            one.target,
+            Placement(one.placement).letter if one.placement else "",
+            str(one.round or ""),
+            one.step,
+            Text(one.words),
+        )
+    return made
 
 
 def _table(title: str) -> Table:

@@ -6,14 +6,25 @@ from typing import NamedTuple
 
 from loadtests.goals import GOALS, Bound, Goal, Of
 
+SHOWN = ("bare", "nginx")
+"""Baselines that are shown beside every figure that has them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What was measured for one function under one bound; `measured` is None where nothing was."""
+    """What was measured for one function under one bound.
+
+    Attributes:
+        measured: what the bound limits; None where nothing was measured.
+        value: the figure itself, which the bound may limit only beside another one.
+        beside: the same figure of the baselines of `SHOWN` and of the bound's own.
+    """
 
     bound: Bound
     subject: str
     measured: float | None
+    value: float | None = None
+    beside: tuple[tuple[str, float], ...] = ()
 
     @property
     def met(self) -> bool | None:
@@ -59,6 +70,7 @@ class Amounts(NamedTuple):
     value: float
     ratio: float | None
     difference: float | None
+    baseline_value: float | None = None
 
 
 def applies(bound: Bound, benchmark: str, key: Key) -> bool:
@@ -67,10 +79,15 @@ def applies(bound: Bound, benchmark: str, key: Key) -> bool:
         key.benchmark == benchmark
         and key.figure == bound.figure
         and key.subject in bound.subjects
-        and key.baseline == bound.baseline
+        and (key.baseline == bound.baseline or _alone(bound))
         and bound.attachment in ("", key.attachment)
         and bound.placement in ("", key.placement)
     )
+
+
+def _alone(bound: Bound) -> bool:
+    """Whether the bound limits a value as such, so that it does not matter what stands beside it."""
+    return bound.of is Of.VALUE and not bound.baseline
 
 
 def amount(bound: Bound, amounts: Amounts) -> float | None:
@@ -101,9 +118,22 @@ def _findings(goal: Goal, measured: Mapping[Key, Amounts]) -> tuple[Finding, ...
     for bound in goal.bounds:
         for subject in bound.subjects:
             hits = [
-                amount(bound, amounts)
-                for key, amounts in measured.items()
+                key
+                for key in measured
                 if key.subject == subject and applies(bound, goal.benchmark, key)
             ]
-            found.append(Finding(bound, subject, hits[0] if hits else None))
+            found.append(
+                _finding(bound, hits[0], measured) if hits else Finding(bound, subject, None)
+            )
     return tuple(found)
+
+
+def _finding(bound: Bound, hit: Key, measured: Mapping[Key, Amounts]) -> Finding:
+    """What a record says under a bound, with the baselines that a reader wants to see beside it."""
+    beside = []
+    for name in dict.fromkeys((bound.baseline, *SHOWN)):
+        other = measured.get(hit._replace(baseline=name)) if name else None
+        if other is not None and other.baseline_value is not None:
+            beside.append((name, other.baseline_value))
+    amounts = measured[hit]
+    return Finding(bound, hit.subject, amount(bound, amounts), amounts.value, tuple(beside))

@@ -1,79 +1,31 @@
 """Warm invocations: latency one after the other, throughput in closed loops, CPU time, new connections, an open loop."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from loadtests import attachment, generators, process_cost, rounds
+from loadtests import attachment, generators, neighbours, process_cost, rounds
 from loadtests.attachment import carried
 from loadtests.effort import BODY_BYTES, CONNECTIONS, EDGE, Effort
+from loadtests.failure import Attempts, Place
 from loadtests.generators import require_success
 from loadtests.instructions import counting
 from loadtests.machine import CpuTimes
+from loadtests.mark import DISTURBED
 from loadtests.placement import Placement, clients
 from loadtests.quantiles import quantile
 from loadtests.quiet import Quiet
-from loadtests.record import Subject
-from loadtests.series import OURS, Series
 from loadtests.stand import Cell
+from loadtests.warm_figures import WarmFigures, distinct
 
-Say = Callable[[str], None]
-Key = tuple[str, str, str]
-SECTIONS = ("warm", "fresh", "open")
+Step = Callable[[Cell, "Conditions", WarmFigures], None]
 QUANTILES = (("p50", 0.5), ("p90", 0.9), ("p99", 0.99))
 WARM_UP_TRIES = 5
 OPEN_SHARE = 0.75
 OPEN_CONNECTIONS = 64
 """Enough that a late answer does not hold the next request back."""
-
-
-@dataclass(slots=True)
-class Warm:
-    """What was measured in one placement.
-
-    Attributes:
-        values: one value per round by (benchmark, subject, label of the cell) and figure.
-        carried: by subject and label, which attachments the front door's counters showed, one per load of up to eight
-            connections.
-        samples_us: every sequential latency by subject and label, for the plot.
-        steal: (subject, label, share of CPU time that the hypervisor gave to others) of every visit.
-    """
-
-    placement: Placement
-    values: dict[Key, dict[str, list[float]]] = field(default_factory=dict)
-    carried: dict[tuple[str, str], list[str]] = field(default_factory=dict)
-    samples_us: dict[tuple[str, str], list[float]] = field(default_factory=dict)
-    steal: list[tuple[str, str, float]] = field(default_factory=list)
-
-    def add(self, benchmark: str, cell: Cell, figure: str, value: float) -> None:
-        """Notes the value of the present round."""
-        of = self.values.setdefault((benchmark, cell.subject, cell.label), {})
-        of.setdefault(figure, []).append(value)
-
-    def last(self, cell: Cell, figure: str) -> float:
-        """A warm figure of the present round; zero where it was not measured."""
-        values = self.values.get(("warm", cell.subject, cell.label), {}).get(figure, [])
-        return values[-1] if values else 0.0
-
-    def series(self, cells: Sequence[Cell]) -> list[Series]:
-        """A series per benchmark and function of ours, with the function's baselines beside it."""
-        made = []
-        for cell in (one for one in cells if one.ours):
-            beside = [one for one in cells if one.subject == cell.subject and not one.ours]
-            for benchmark in SECTIONS:
-                series = Series(benchmark, self._subject(cell))
-                for one in (cell, *beside):
-                    for figure, values in self.values.get(
-                        (benchmark, one.subject, one.label), {}
-                    ).items():
-                        series.values[one.target.name, figure] = values
-                made.append(series)
-        return [one for one in made if one.figures(OURS)]
-
-    def _subject(self, cell: Cell) -> Subject:
-        seen = set(self.carried.get((cell.subject, cell.label), []))
-        attached = seen.pop() if len(seen) == 1 else "mixed"
-        return Subject(cell.subject, attached, str(self.placement))
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,37 +40,68 @@ class Conditions:
 
 
 def measure(
-    cells: Sequence[Cell], conditions: Conditions, seed: int, *, quiet: Quiet, say: Say
-) -> tuple[Warm, list[Cell]]:
-    """Measures all cells, interleaved; returns what was measured and the cells that were worth it.
+    cells: Sequence[Cell],
+    conditions: Conditions,
+    seed: int,
+    *,
+    result: WarmFigures,
+    quiet: Quiet,
+    attempts: Attempts,
+    after_round: Callable[[], None],
+) -> None:
+    """Measures all cells, interleaved, into `result`.
 
-    Raises:
-        GeneratorFailed: an invocation failed. A figure over failures would flatter whoever fails fast.
+    A step that fails is noted and has no figure in that round: one over failures would flatter whoever fails fast.
     """
-    result = Warm(conditions.placement)
     with clients(conditions.placement):
-        kept = distinct(cells, {id(cell): _warm_up(cell, conditions, say) for cell in cells}, say)
-        plan = rounds.interleave(kept, conditions.effort.rounds, seed)
+        result.cells = _warmed_up(cells, conditions, attempts)
+        plan = rounds.interleave(result.cells, conditions.effort.rounds, seed)
         for number, order in enumerate(plan, start=1):
-            say(f"{conditions.placement.letter}: round {number} of {len(plan)}, {len(order)} cells")
+            letter = conditions.placement.letter
+            attempts.say(f"{letter}: round {number} of {len(plan)}, {len(order)} cells")
+            result.number = number
             for cell in order:
                 quiet.wait()
-                before = CpuTimes.now()
-                _visit(cell, conditions, result)
-                steal, _ = CpuTimes.now().shares_since(before)
-                result.steal.append((cell.subject, cell.label, round(steal, 4)))
-    return result, kept
+                visit = partial(_visit, cell, conditions, result, attempts)
+                attempts.run(place_of(cell, conditions.placement), "visit", visit, number)
+            after_round()
 
 
-def distinct(cells: Sequence[Cell], seen: dict[int, str], say: Say) -> list[Cell]:
-    """The cells without those that would measure the same twice: rings were wanted, and the program cannot use them."""
-    alone = {cell.subject for cell in cells if cell.label == "ring" and seen[id(cell)] == "fd"}
+def _warmed_up(cells: Sequence[Cell], conditions: Conditions, attempts: Attempts) -> list[Cell]:
+    """Warms all cells up; returns those that answer, without those that would measure the same twice."""
+    seen: dict[int, str] = {}
+
+    def warm_up(cell: Cell) -> None:
+        seen[id(cell)] = _warm_up(cell, conditions, attempts.say)
+
+    for cell in cells:
+        attempts.run(place_of(cell, conditions.placement), "warm-up", partial(warm_up, cell))
+    kept, alone = distinct([cell for cell in cells if id(cell) in seen], seen)
     if alone:
-        say(f"rings are on and not used by {', '.join(sorted(alone))}")
-    return [cell for cell in cells if not (cell.label == "fd" and cell.subject in alone)]
+        attempts.say(f"rings are on and not used by {', '.join(alone)}")
+    return kept
 
 
-def _warm_up(cell: Cell, conditions: Conditions, say: Say) -> str:
+def place_of(cell: Cell, placement: Placement) -> Place:
+    """Where a cell's marks belong."""
+    return Place("warm", cell.subject, cell.label, str(placement))
+
+
+@contextmanager
+def _watched(cell: Cell, result: WarmFigures, attempts: Attempts) -> Iterator[None]:
+    """Notes who else used the machine during a visit."""
+    own = {pid for pids in cell.target.processes().values() for pid in pids}
+    before = CpuTimes.now()
+    with neighbours.watching(own) as watch:
+        yield
+    steal, _ = CpuTimes.now().shares_since(before)
+    result.steal.append((cell.subject, cell.label, round(steal, 4)))
+    if watch.found:
+        words = ", ".join(map(str, watch.found))
+        attempts.note(DISTURBED, place_of(cell, result.placement), "visit", words, result.number)
+
+
+def _warm_up(cell: Cell, conditions: Conditions, say: Callable[[str], None]) -> str:
     """Warms a cell up; returns the attachment that carried it, empty for a baseline."""
     for _ in range(WARM_UP_TRIES):
         loop = generators.closed_loop(
@@ -134,18 +117,34 @@ def _warm_up(cell: Cell, conditions: Conditions, say: Say) -> str:
     return carried(before, after, conditions.effort.warmup_requests) if cell.ours else ""
 
 
-def _visit(cell: Cell, conditions: Conditions, result: Warm) -> None:
-    _sequential(cell, conditions, result)
-    for connections in CONNECTIONS:
-        if connections == EDGE or (cell.full and "warm" in conditions.sections):
-            _closed(cell, connections, conditions, result)
-    if cell.full and "fresh" in conditions.sections:
-        _fresh(cell, conditions, result)
-    if cell.full and cell.ours and "open" in conditions.sections:
-        _open(cell, conditions, result)
+def _visit(cell: Cell, conditions: Conditions, result: WarmFigures, attempts: Attempts) -> None:
+    """Runs the steps of a cell until one fails; one that failed in earlier rounds as well is left out from then on."""
+    place = place_of(cell, conditions.placement)
+    with _watched(cell, result, attempts):
+        for name, step in steps(cell, conditions.sections):
+            if attempts.given_up(place, name):
+                continue
+            do = partial(step, cell, conditions, result)
+            if not attempts.run(place, name, do, result.number):
+                return
 
 
-def _sequential(cell: Cell, conditions: Conditions, result: Warm) -> None:
+def steps(cell: Cell, sections: Sequence[str]) -> list[tuple[str, Step]]:
+    """What is measured of a cell in one visit, by name."""
+    made: list[tuple[str, Step]] = [("one after the other", _sequential)]
+    made += [
+        (f"closed loop with {connections}", partial(_closed, connections))
+        for connections in CONNECTIONS
+        if connections == EDGE or (cell.full and "warm" in sections)
+    ]
+    if cell.full and "fresh" in sections:
+        made.append(("new connections", _fresh))
+    if cell.full and "open" in sections:
+        made.append(("open loop", _open))
+    return made
+
+
+def _sequential(cell: Cell, conditions: Conditions, result: WarmFigures) -> None:
     effort = conditions.effort
     processes, rings = cell.target.processes(), _rings(cell, conditions)
     before = _cpu_ns(processes)
@@ -163,7 +162,7 @@ def _sequential(cell: Cell, conditions: Conditions, result: Warm) -> None:
     _note_cpu(cell, spent, "sequential", result)
 
 
-def _closed(cell: Cell, connections: int, conditions: Conditions, result: Warm) -> None:
+def _closed(connections: int, cell: Cell, conditions: Conditions, result: WarmFigures) -> None:
     processes = cell.target.processes()
     counted = [pid for pids in processes.values() for pid in pids] if connections == EDGE else []
     rings, before = _rings(cell, conditions), _cpu_ns(processes)
@@ -190,7 +189,7 @@ def _closed(cell: Cell, connections: int, conditions: Conditions, result: Warm) 
             result.add("warm", cell, f"instructions_c{connections}", each)
 
 
-def _fresh(cell: Cell, conditions: Conditions, result: Warm) -> None:
+def _fresh(cell: Cell, conditions: Conditions, result: WarmFigures) -> None:
     effort = conditions.effort
     measured = require_success(
         f"{cell.subject} {cell.label}, new connections",
@@ -203,8 +202,10 @@ def _fresh(cell: Cell, conditions: Conditions, result: Warm) -> None:
     result.add("fresh", cell, "fresh_latency_us_p99", quantile(samples_us, 0.99))
 
 
-def _open(cell: Cell, conditions: Conditions, result: Warm) -> None:
-    peak_rps = max(result.last(cell, f"rps_c{connections}") for connections in CONNECTIONS)
+def _open(cell: Cell, conditions: Conditions, result: WarmFigures) -> None:
+    peak_rps = max(result.present(cell, f"rps_c{connections}") for connections in CONNECTIONS)
+    if peak_rps == 0:  # its closed loops failed, and that is noted
+        return
     measured = require_success(
         f"{cell.subject} {cell.label}, open loop",
         generators.open_loop(
@@ -222,7 +223,11 @@ def _open(cell: Cell, conditions: Conditions, result: Warm) -> None:
 
 
 def _note_attachment(
-    cell: Cell, before: attachment.Rings, conditions: Conditions, invocations: int, result: Warm
+    cell: Cell,
+    before: attachment.Rings,
+    conditions: Conditions,
+    invocations: int,
+    result: WarmFigures,
 ) -> None:
     if cell.ours:
         seen = carried(before, _rings(cell, conditions), invocations)
@@ -243,7 +248,7 @@ def _spent_us(before: dict[str, int], after: dict[str, int], invocations: int) -
     return {role: (after[role] - before[role]) / 1000 / max(invocations, 1) for role in before}
 
 
-def _note_cpu(cell: Cell, spent_us: dict[str, float], load: str, result: Warm) -> None:
+def _note_cpu(cell: Cell, spent_us: dict[str, float], load: str, result: WarmFigures) -> None:
     result.add("warm", cell, f"cpu_us_{load}", sum(spent_us.values()))
     if len(spent_us) > 1:
         for role, value in spent_us.items():

@@ -5,20 +5,17 @@ import secrets
 import subprocess
 import sys
 import tempfile
-import time
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import typer
 from rich.console import Console
-from rich.text import Text
 
-from loadtests import baselines, generators, machine, plot, record, report
+from loadtests import generators, journal, machine, plot, record, report, table
 from loadtests.effort import BODY_BYTES
-from loadtests.function_image import ImageUnusable
-from loadtests.gateway import GatewayRefused
+from loadtests.failure import FAILURES, Attempts, Place
 from loadtests.incumbent import chapter, plots
 from loadtests.incumbent.chapter import BENCHMARK
 from loadtests.incumbent.cold import Cold
@@ -28,23 +25,18 @@ from loadtests.incumbent.openfaas import CACHED, STOCK
 from loadtests.incumbent.side import BASELINES, PACKAGED, SUBJECT, Sides, sides
 from loadtests.incumbent.warm import Warm
 from loadtests.interrupt import run
+from loadtests.ledger import LATEST, append
 from loadtests.placement import Placement, clients
 from loadtests.quiet import Quiet
 from loadtests.record import Subject
 from loadtests.series import OURS, Series
+from loadtests.session import timed
 
 PARTS = ("warm", "cold", "memory")
-RESULTS = record.LATEST.parent
+RESULTS = LATEST.parent
 COUNTS = 3
 COUNTED = 10
 """Invocations over which the look-ups of containerd are counted, each time."""
-FAILURES = (
-    baselines.TargetFailed,
-    generators.GeneratorFailed,
-    GatewayRefused,
-    ImageUnusable,
-    PermissionError,
-)
 TABLE_COLUMNS = 190
 """Where standard output is a file or a pipe, the table keeps its shape."""
 WIDTH = None if sys.stdout.isatty() else TABLE_COLUMNS
@@ -57,14 +49,22 @@ class Run:
 
     effort: Effort
     seed: int
-    placement: Placement
     use_wrk: bool
     quiet: Quiet
     series: Series
-    started_ns: int = field(default_factory=time.monotonic_ns)
+    attempts: Attempts
+    folder: Path
+    commit: str = field(default_factory=machine.commit)  # now: others may commit while this runs
+    load_1m: float = field(default_factory=lambda: os.getloadavg()[0])
+    before: machine.CpuTimes = field(default_factory=machine.CpuTimes.now)
     samples_us: dict[str, list[float]] = field(default_factory=dict)
     roles_us: dict[str, dict[str, list[float]]] = field(default_factory=dict)
     lookups: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def placement(self) -> Placement:
+        """The cores of everything."""
+        return Placement(self.series.subject.placement)
 
     @property
     def generators(self) -> str:
@@ -72,10 +72,30 @@ class Run:
         loops = "wrk -t1" if self.use_wrk else "loadclient"
         return f"sequential and open loops: loadclient; closed loops: {loops}; 600-byte POST"
 
-    def say(self, words: str) -> None:
-        """Shows progress."""
-        elapsed_s = (time.monotonic_ns() - self.started_ns) / 1e9
-        out.print(f"{elapsed_s:5.0f} s  {words}")
+    def journal(self, *, complete: bool) -> journal.Journal:
+        """The run so far."""
+        facts = machine.describe(self.generators, self.before, self.load_1m)
+        return journal.Journal(
+            schema=journal.SCHEMA,
+            complete=complete,
+            seed=self.seed,
+            baselines=BASELINES,
+            replaced=(),
+            provenance=record.Provenance(self.commit, facts, record.now_text()),
+            series=journal.values([self.series]),
+            marks=tuple(self.attempts.marks),
+            facts={
+                "effort": asdict(self.effort),
+                "busy_starts": self.quiet.busy,
+                "versions": versions(),
+                "lookups_per_invocation": self.lookups,
+                "cpu_us_by_role": self.roles_us,
+            },
+        )
+
+    def keep(self) -> None:
+        """Writes the rounds that have ended."""
+        journal.write(self.journal(complete=False), self.folder)
 
 
 def main(
@@ -105,44 +125,39 @@ def main(
     current = Run(
         effort=replace(effort, rounds=rounds or effort.rounds),
         seed=seed or 1 + secrets.randbelow(2**31),
-        placement=place,
         use_wrk=wrk and generators.have_wrk(),
         quiet=Quiet(0 if quick else patience),
         series=Series(BENCHMARK, Subject(SUBJECT, "", str(place))),
+        attempts=Attempts(timed(out.print)),
+        folder=journal.RAW / f"{record.now_text().replace(':', '')}-{BENCHMARK}",
     )
     out.print(f"seed {current.seed}; {place.words}; {current.generators}")
+    out.print(f"every round, as it ends: {current.folder / journal.FILE}")
     try:
-        provenance = measure(current, parts)
-    except (*FAILURES, KeyboardInterrupt):
-        _keep_raw(current, None, record.now_text())  # what was measured until then took long enough
+        measure(current, parts)
+    except BaseException:  # Ctrl-C and SIGTERM too: the rounds that ended are worth their time
+        current.keep()
+        out.print(f"python -m loadtests.report {current.folder} shows the rounds that ended")
         raise
-    records = current.series.records(BASELINES, provenance)
-    _show(current, records, provenance)
-    _keep(current, records, provenance, latest=keep and not quick)
+    _keep(current, latest=keep and not quick)
+    if current.attempts.failures:
+        raise typer.Exit(1)
 
 
-def measure(current: Run, parts: list[str]) -> record.Provenance:
-    """Starts everything, measures the parts, and takes everything down; returns under which conditions."""
-    load_1m, _, _ = os.getloadavg()
-    before = machine.CpuTimes.now()
-    commit = machine.commit()  # now: others may commit while this runs
+def measure(current: Run, parts: list[str]) -> None:
+    """Starts everything, measures the parts, and takes everything down; what fails is noted in `current.attempts`."""
+    attempts = current.attempts
     generators.build_client()
     with tempfile.TemporaryDirectory(prefix="incumbent-") as folder:
-        current.say("starting junctiond, OpenFaaS on containerd, bare and nginx")
+        attempts.say("starting junctiond, OpenFaaS on containerd, bare and nginx")
         with sides(Path(folder), current.placement) as systems, clients(current.placement):
             current.lookups = count_lookups(systems)
-            current.say(f"containerd look-ups per invocation: {current.lookups}")
-            if "warm" in parts:
-                _warm(current, systems)
-            if "cold" in parts:
-                cold = Cold(
-                    current.effort, current.quiet, current.say, current.series, systems.image
-                )
-                cold.measure(systems.platforms(), current.seed)
-            if "memory" in parts:
-                _memory(current, systems)
-            facts = machine.describe(current.generators, before, load_1m)
-    return record.Provenance(commit, facts, record.now_text())
+            attempts.say(f"containerd look-ups per invocation: {current.lookups}")
+            measured = {"warm": _warm, "cold": _cold, "memory": _memory}
+            for part in parts:
+                place = Place(BENCHMARK, SUBJECT, "", str(current.placement))
+                attempts.run(place, part, partial(measured[part], current, systems))
+                current.keep()
 
 
 def count_lookups(systems: Sides) -> dict[str, float]:
@@ -168,32 +183,68 @@ def _warm(current: Run, systems: Sides) -> None:
     warm = Warm(
         current.effort,
         current.quiet,
-        current.say,
+        current.attempts,
         current.series,
         current.use_wrk,
+        current.keep,
         current.samples_us,
         current.roles_us,
     )
     warm.measure(systems.targets, [systems.brief], current.seed)
 
 
+def _cold(current: Run, systems: Sides) -> None:
+    cold = Cold(
+        current.effort,
+        current.quiet,
+        current.attempts,
+        current.series,
+        systems.image,
+        current.keep,
+    )
+    cold.measure(systems.platforms(), current.seed)
+
+
 def _memory(current: Run, systems: Sides) -> None:
     Memory(
         current.effort,
         current.quiet,
-        current.say,
+        current.attempts,
         current.series,
         systems.host,
         systems.stack,
         PACKAGED,
         systems.image,
         systems.program,
+        current.keep,
     ).measure(current.seed)
 
 
-def _show(current: Run, records: list[record.Record], provenance: record.Provenance) -> None:
-    facts = provenance.machine
-    out.print(chapter.shown(records, f"{OURS} at {provenance.commit}"))
+def _keep(current: Run, *, latest: bool) -> None:
+    """Writes every value of every round, the pictures, and where wanted latest.json and RESULTS.md; shows them."""
+    run_of = current.journal(complete=True)
+    journal.write(run_of, current.folder)
+    facts = run_of.provenance.machine
+    folder = RESULTS if latest else current.folder
+    if current.samples_us:
+        subtitle = (
+            f"{facts.cpu}, {facts.cores} cores; {current.placement}; {run_of.provenance.commit}"
+        )
+        plot.latency_cdf(current.samples_us, subtitle, folder / plots.LATENCY)
+        plots.rates(run_of.known.records, subtitle, folder / plots.RATES)
+        plots.open_loops(run_of.known.records, subtitle, folder / plots.OPEN)
+        out.print(f"plots: {folder}")
+    if latest:
+        append(run_of.known)
+        out.print(f"recorded: {LATEST}, {report.write()}")
+    _show(current, run_of)
+
+
+def _show(current: Run, run_of: journal.Journal) -> None:
+    records, facts = run_of.known.records, run_of.provenance.machine
+    out.print(chapter.shown(records, f"{OURS} at {run_of.provenance.commit}"))
+    verdicts = [one for one in record.judge(records) if one.goal.benchmark == BENCHMARK]
+    out.print(table.goal_rows(verdicts, "goals", run_of.marks))
     out.print(
         f"{facts.cpu}, {facts.cores} cores, Linux {facts.kernel}, cgroup {facts.cgroup}; "
         f"{current.placement.words}. Steal {facts.steal_share:.1%}, load at the start {facts.load_1m}."
@@ -203,47 +254,8 @@ def _show(current: Run, records: list[record.Record], provenance: record.Provena
             f"{current.quiet.busy} steps began on a busy machine: repeat on a quiet one",
             style="yellow",
         )
-    missed = [f"{made.figure} {made.goal}" for made in records if made.met is False]
-    out.print(Text(f"goals missed: {', '.join(missed)}", "red") if missed else "every goal is met")
-
-
-def _keep(
-    current: Run, records: list[record.Record], provenance: record.Provenance, *, latest: bool
-) -> None:
-    """Writes every value of every round, the pictures, and where wanted latest.json and RESULTS.md."""
-    raw = _keep_raw(current, provenance, provenance.time)
-    folder = RESULTS if latest else raw
-    if current.samples_us:
-        facts = provenance.machine
-        subtitle = f"{facts.cpu}, {facts.cores} cores; {current.placement}; {provenance.commit}"
-        plot.latency_cdf(current.samples_us, subtitle, folder / plots.LATENCY)
-        plots.rates(records, subtitle, folder / plots.RATES)
-        plots.open_loops(records, subtitle, folder / plots.OPEN)
-        out.print(f"plots: {folder}")
-    if latest:
-        record.append(records)
-        out.print(f"recorded: {record.LATEST}, {report.write()}")
-
-
-def _keep_raw(current: Run, provenance: record.Provenance | None, time_text: str) -> Path:
-    """Writes every value of every round; returns the folder. Without provenance the run did not come to its end."""
-    raw = RESULTS / "raw" / f"{time_text.replace(':', '')}-{BENCHMARK}"
-    raw.mkdir(parents=True, exist_ok=True)
-    document = {
-        "seed": current.seed,
-        "effort": current.effort,
-        "provenance": provenance,
-        "versions": versions(),
-        "lookups_per_invocation": current.lookups,
-        "cpu_us_by_role": current.roles_us,
-        "rounds": [
-            {"benchmark": BENCHMARK, "target": target, "figure": figure, "values": values}
-            for (target, figure), values in current.series.values.items()
-        ],
-    }
-    (raw / "rounds.json").write_bytes(msgspec.json.format(msgspec.json.encode(document), indent=1))
-    out.print(f"every round: {raw / 'rounds.json'}")
-    return raw
+    if run_of.marks:
+        out.print(table.marks(run_of.marks))
 
 
 def versions() -> dict[str, str]:

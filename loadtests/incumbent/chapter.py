@@ -5,11 +5,14 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
+from loadtests.goal_table import mark
 from loadtests.incumbent import plots
 from loadtests.incumbent.openfaas import CACHED, STOCK
 from loadtests.incumbent.quoted import FAASD
+from loadtests.mark import Mark
+from loadtests.markdown import figure_text, markdown
 from loadtests.record import Record
-from loadtests.report import Chapter, Plot, figure_text, mark, markdown
+from loadtests.report import Chapter, Plot
 
 BENCHMARK = "faasd"
 COLUMNS = ("bare", "nginx", "openfaas-cached-plain", CACHED, STOCK)
@@ -30,8 +33,8 @@ is pinned from outside, on either side. *open* figures are at a share of each sy
 was due."""
 
 
-def table(records: Sequence[Record]) -> str:
-    """One row per figure."""
+def table(records: Sequence[Record], _marks: Sequence[Mark] = ()) -> str:
+    """One row per figure; what failed stands below it."""
     return markdown(HEAD, rows(records))
 
 

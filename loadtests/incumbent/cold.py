@@ -3,16 +3,17 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from loadtests import rounds
 from loadtests.effort import BODY_BYTES
+from loadtests.failure import Attempts, Place
 from loadtests.gateway import Gateway, GatewayRefused
 from loadtests.incumbent.effort import Effort
 from loadtests.quantiles import quantile
 from loadtests.quiet import Quiet
 from loadtests.series import Series
 
-Say = Callable[[str], None]
 FUNCTION = "cold"
 FIRST_WAIT_S = 60.0
 PAUSE_S = 0.15
@@ -46,33 +47,48 @@ class Cold:
 
     effort: Effort
     quiet: Quiet
-    say: Say
+    attempts: Attempts
     series: Series
     image: str
+    after_round: Callable[[], None]
 
     def measure(self, platforms: list[Platform], seed: int) -> None:
         """Measures every platform once a round and leaves all without `FUNCTION`."""
         for platform in platforms:
-            platform.gateway.deploy(FUNCTION, self.image)
-            first_200(platform.gateway)
+            self.attempts.run(self._place(platform), "first launch", partial(self._first, platform))
         planned = rounds.interleave(platforms, self.effort.rounds, seed)
         for number, order in enumerate(planned, start=1):
             for platform in order:
-                self.say(f"round {number} of {self.effort.rounds}: cold starts, {platform.name}")
+                if self.attempts.given_up(self._place(platform), "launches"):
+                    continue
+                self.attempts.say(
+                    f"round {number} of {self.effort.rounds}: cold starts, {platform.name}"
+                )
                 self.quiet.wait()
-                self._round(platform)
+                launches = partial(self._round, platform, number)
+                self.attempts.run(self._place(platform), "launches", launches, number)
+            self.after_round()
         for platform in platforms:
-            platform.gateway.remove(FUNCTION)
-            platform.gone()
+            self.attempts.run(self._place(platform), "removal", partial(_remove, platform))
 
-    def _round(self, platform: Platform) -> None:
+    def _place(self, platform: Platform) -> Place:
+        subject = self.series.subject
+        return Place(self.series.benchmark, subject.function, platform.name, subject.placement)
+
+    def _first(self, platform: Platform) -> None:
+        """A launch that is not counted: the first reads files that later ones find in memory."""
+        platform.gateway.deploy(FUNCTION, self.image)
+        first_200(platform.gateway)
+
+    def _round(self, platform: Platform, number: int) -> None:
         if platform.from_zero:
             found = [self._launch(platform) for _ in range(self.effort.launches)]
             launches_ms = [elapsed_ms for elapsed_ms, _ in found]
-            self.series.add(platform.name, LAUNCH, quantile(launches_ms, 0.5))
-            self.series.add(platform.name, REFUSED, sum(refused > 0 for _, refused in found))
+            refusals = sum(refused > 0 for _, refused in found)
+            self.series.add(platform.name, LAUNCH, quantile(launches_ms, 0.5), number)
+            self.series.add(platform.name, REFUSED, refusals, number)
         deploys_ms = [self._deploy(platform) for _ in range(self.effort.launches)]
-        self.series.add(platform.name, DEPLOY, quantile(deploys_ms, 0.5))
+        self.series.add(platform.name, DEPLOY, quantile(deploys_ms, 0.5), number)
 
     def _launch(self, platform: Platform) -> tuple[float, int]:
         platform.gateway.scale(FUNCTION, 0)
@@ -91,6 +107,11 @@ class Cold:
         platform.gateway.deploy(FUNCTION, self.image)
         first_200(platform.gateway)
         return (time.monotonic_ns() - before_ns) / 1e6
+
+
+def _remove(platform: Platform) -> None:
+    platform.gateway.remove(FUNCTION)
+    platform.gone()
 
 
 def first_200(gateway: Gateway, function: str = FUNCTION) -> int:

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from loadtests import baselines, rounds
-from loadtests.gateway import GatewayRefused
+from loadtests.failure import Attempts, Place
 from loadtests.incumbent.effort import Effort
 from loadtests.incumbent.openfaas import STOCK, OpenFaas
 from loadtests.instance import Instance
@@ -15,10 +15,8 @@ from loadtests.program import Program
 from loadtests.quiet import Quiet
 from loadtests.series import OURS, Series
 
-Say = Callable[[str], None]
 SETTLE_S = 1.0
 """Freed memory shows up after RCU grace periods and per-CPU lists are drained."""
-KEEPERS_WAIT_S = 30.0
 BARE = "bare"
 
 
@@ -28,13 +26,14 @@ class Memory:
 
     effort: Effort
     quiet: Quiet
-    say: Say
+    attempts: Attempts
     series: Series
     host: Instance
     stack: OpenFaas
     function: str
     image: str
     program: Program
+    after_round: Callable[[], None]
 
     def measure(self, seed: int) -> None:
         """Measures every system once a round."""
@@ -44,16 +43,25 @@ class Memory:
             BARE: self._bare,
         }
         planned = rounds.interleave(list(kinds), self.effort.rounds, seed)
+        subject = self.series.subject
         for number, order in enumerate(planned, start=1):
-            found = {}
+            found: dict[str, Growth] = {}
             for kind in order:
-                self.say(
+                place = Place(self.series.benchmark, subject.function, kind, subject.placement)
+                if self.attempts.given_up(place, "idle replicas"):
+                    continue
+                self.attempts.say(
                     f"round {number} of {self.effort.rounds}: "
                     f"{self.effort.replicas} idle replicas, {kind}"
                 )
                 self.quiet.wait()
-                found[kind] = kinds[kind]()
-            note(self.series, found)
+
+                def take(kind: str = kind, found: dict[str, Growth] = found) -> None:
+                    found[kind] = kinds[kind]()
+
+                self.attempts.run(place, "idle replicas", take, number)
+            note(self.series, found, number)
+            self.after_round()
 
     def _ours(self) -> Growth:
         def platform() -> list[int]:
@@ -63,7 +71,7 @@ class Memory:
         def scale(replicas: int) -> None:
             self.host.gateway.scale(self.function, replicas)
             self.host.gateway.wait_for_replicas(self.function, replicas)
-            self._wait_for_keepers(replicas)
+            self.host.wait_for_keepers(replicas, self.function)
             time.sleep(SETTLE_S)
 
         scale(1)
@@ -72,13 +80,6 @@ class Memory:
         grown = Reading.now(platform()).growth_mib(before, self.effort.replicas)
         scale(1)
         return grown
-
-    def _wait_for_keepers(self, replicas: int) -> None:
-        deadline_ns = time.monotonic_ns() + int(KEEPERS_WAIT_S * 1e9)
-        while (found := len(self.host.keepers(self.function))) != replicas:
-            if time.monotonic_ns() > deadline_ns:
-                raise GatewayRefused(f"{self.function} has {found} keepers, not {replicas}")
-            time.sleep(0.02)
 
     def _openfaas(self) -> Growth:
         """As many functions of one replica: more than one of a function this stack, like faasd, cannot have."""
@@ -109,10 +110,10 @@ class Memory:
             return Reading.now([]).growth_mib(before, self.effort.replicas)
 
 
-def note(series: Series, found: dict[str, Growth]) -> None:
+def note(series: Series, found: dict[str, Growth], number: int | None = None) -> None:
     """Adds the figures of one round (docs/metrics.md); the kernel's part is less what bare processes need too."""
     for name, grown in found.items():
-        series.add(name, "available_mib_per_replica", grown.available)
-        if name != BARE:
+        series.add(name, "available_mib_per_replica", grown.available, number)
+        if name != BARE and BARE in found:
             kernel = max(0.0, grown.kernel - found[BARE].kernel)
-            series.add(name, "platform_mib_per_replica", grown.platform + kernel)
+            series.add(name, "platform_mib_per_replica", grown.platform + kernel, number)

@@ -3,17 +3,19 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
-from loadtests import generators, process_cost, rounds
+from loadtests import generators, neighbours, process_cost, rounds
 from loadtests.baselines import Target
 from loadtests.effort import BODY_BYTES, EDGE
+from loadtests.failure import Attempts, Place
 from loadtests.generators import ClientReport, GeneratorFailed, Measured
 from loadtests.incumbent.effort import OPEN_CONNECTIONS, Effort
+from loadtests.mark import DISTURBED
 from loadtests.quantiles import quantile
 from loadtests.quiet import Quiet
 from loadtests.series import Series
 
-Say = Callable[[str], None]
 FAILED_SHARE_MAX = 0.01
 ENDS = (1, EDGE, 64)
 """Connections of the closed loops that are measured in less detail."""
@@ -28,44 +30,83 @@ class Warm:
         series: one value per round for each target and figure.
         samples_us: every sequential latency of each target, for the picture.
         roles_us: CPU time per invocation at `EDGE` connections by target and role, one value per round.
+        number: of the present round.
         failed: invocations without a 200 in the present visit.
+        peak_rps: the most of the closed loops of the present visit.
     """
 
     effort: Effort
     quiet: Quiet
-    say: Say
+    attempts: Attempts
     series: Series
     use_wrk: bool
+    after_round: Callable[[], None]
     samples_us: dict[str, list[float]] = field(default_factory=dict)
     roles_us: dict[str, dict[str, list[float]]] = field(default_factory=dict)
+    number: int = 1
     failed: int = 0
+    peak_rps: float = 0.0
 
     def measure(self, targets: Sequence[Target], brief: Sequence[Target], seed: int) -> None:
         """Measures every target once a round, in an order shuffled per round; those of `brief` in less detail.
 
-        Raises:
-            GeneratorFailed: more than `FAILED_SHARE_MAX` of the invocations failed outside the open loops: a figure over
-                failures would flatter whoever fails fast. Fewer are counted beside the figures of their round, and so
-                are all in open loops: near a system's peak a failure is a result.
+        A step with more failures than `FAILED_SHARE_MAX` is noted and has no figure in that round: a figure over failures
+        would flatter whoever fails fast. Fewer are counted beside the figures of their round, and so are all in open loops:
+        near a system's peak a failure is a result.
         """
         everybody = [*targets, *brief]
         for target in everybody:
-            self.say(f"warming up {target.name}")
-            self._closed_loop(target, EDGE, self.effort.warmup_s, use_wrk=False)
+            self.attempts.say(f"warming up {target.name}")
+            self.attempts.run(self._place(target), "warm-up", partial(self._warm_up, target))
         planned = rounds.interleave(everybody, self.effort.rounds, seed)
         for number, order in enumerate(planned, start=1):
+            self.number = number
             for target in order:
-                self.say(f"round {number} of {self.effort.rounds}: {target.name}")
+                self.attempts.say(f"round {self.number} of {self.effort.rounds}: {target.name}")
                 self.quiet.wait()
-                self.failed = 0
-                self._sequential(target)
-                detailed = target not in brief
-                peak_rps = self._closed(target, self.effort.connections if detailed else ENDS)
-                if detailed:
-                    for share in self.effort.shares:
-                        self._open(target, share, peak_rps)
-                    self._fresh(target)
-                self.series.add(target.name, "failed_count", self.failed)
+                visit = partial(self._watched, target, detailed=target not in brief)
+                self.attempts.run(self._place(target), "visit", visit, self.number)
+            self.after_round()
+
+    def _warm_up(self, target: Target) -> None:
+        self._closed_loop(target, EDGE, self.effort.warmup_s, use_wrk=False)
+
+    def _watched(self, target: Target, *, detailed: bool) -> None:
+        """A visit, and who else worked meanwhile."""
+        own = {pid for pids in target.processes().values() for pid in pids}
+        with neighbours.watching(own) as watch:
+            self._visit(target, detailed=detailed)
+        if watch.found:
+            words = ", ".join(map(str, watch.found))
+            self.attempts.note(DISTURBED, self._place(target), "visit", words, self.number)
+
+    def _visit(self, target: Target, *, detailed: bool) -> None:
+        """Runs the steps until one fails; one that failed in earlier rounds as well is left out from then on."""
+        self.failed = 0
+        self.peak_rps = 0.0
+        for name, step in self._steps(target, detailed=detailed):
+            if self.attempts.given_up(self._place(target), name):
+                continue
+            if not self.attempts.run(self._place(target), name, step, self.number):
+                return
+        self._add(target, "rps_peak", self.peak_rps)
+        self._add(target, "failed_count", self.failed)
+
+    def _steps(self, target: Target, *, detailed: bool) -> Iterator[tuple[str, Callable[[], None]]]:
+        yield "one after the other", partial(self._sequential, target)
+        for connections in self.effort.connections if detailed else ENDS:
+            yield f"closed loop with {connections}", partial(self._closed, target, connections)
+        if detailed:
+            for share in self.effort.shares:
+                yield f"open loop at {share} %", partial(self._open, target, share)
+            yield "new connections", partial(self._fresh, target)
+
+    def _place(self, target: Target) -> Place:
+        subject = self.series.subject
+        return Place(self.series.benchmark, subject.function, target.name, subject.placement)
+
+    def _add(self, target: Target, figure: str, value: float) -> None:
+        self.series.add(target.name, figure, value, self.number)
 
     def _sequential(self, target: Target) -> None:
         warmup = self.effort.requests // 10
@@ -75,29 +116,25 @@ class Warm:
         samples_us = [sample / 1000 for sample in measured.samples_ns]
         self.samples_us.setdefault(target.name, []).extend(samples_us)
         for name, share in QUANTILES:
-            self.series.add(target.name, f"latency_us_{name}", quantile(samples_us, share))
+            self._add(target, f"latency_us_{name}", quantile(samples_us, share))
         total_us = sum(spent.values()) / (self.effort.requests + warmup)
-        self.series.add(target.name, "cpu_us_sequential", total_us)
+        self._add(target, "cpu_us_sequential", total_us)
 
-    def _closed(self, target: Target, of: Sequence[int]) -> float:
-        """A closed loop with each number of connections; returns the highest rate."""
-        peak_rps = 0.0
-        for connections in of:
-            with self._cpu(target) as spent:
-                measured = self._closed_loop(
-                    target, connections, self.effort.loop_s, use_wrk=self.use_wrk
-                )
-            peak_rps = max(peak_rps, measured.rps)
-            self.series.add(target.name, f"rps_c{connections}", measured.rps)
-            # wrk has no warm-up of its own, so its requests are all that the processes served meanwhile.
-            if connections == EDGE and self.use_wrk:
-                self._note_cpu(target, spent, measured.requests)
-        self.series.add(target.name, "rps_peak", peak_rps)
-        return peak_rps
+    def _closed(self, target: Target, connections: int) -> None:
+        """A closed loop with so many connections; keeps the highest rate of the visit."""
+        with self._cpu(target) as spent:
+            measured = self._closed_loop(
+                target, connections, self.effort.loop_s, use_wrk=self.use_wrk
+            )
+        self.peak_rps = max(self.peak_rps, measured.rps)
+        self._add(target, f"rps_c{connections}", measured.rps)
+        # wrk has no warm-up of its own, so its requests are all that the processes served meanwhile.
+        if connections == EDGE and self.use_wrk:
+            self._note_cpu(target, spent, measured.requests)
 
     def _note_cpu(self, target: Target, spent_us: dict[str, float], invocations: int) -> None:
         each = {role: spent / max(invocations, 1) for role, spent in spent_us.items()}
-        self.series.add(target.name, f"cpu_us_c{EDGE}", sum(each.values()))
+        self._add(target, f"cpu_us_c{EDGE}", sum(each.values()))
         for role, value in each.items():
             self.roles_us.setdefault(target.name, {}).setdefault(role, []).append(value)
 
@@ -117,12 +154,14 @@ class Warm:
             )
         self.failed += measured.failed
 
-    def _open(self, target: Target, share: int, peak_rps: float) -> None:
+    def _open(self, target: Target, share: int) -> None:
         """A constant rate, latency counted from when each request was due (no coordinated omission)."""
+        if self.peak_rps == 0:  # its closed loops failed, and that is noted
+            return
         report, samples_ns = generators.run_client(
             target.url,
             "-mode=open",
-            f"-rate={peak_rps * share / 100:.1f}",
+            f"-rate={self.peak_rps * share / 100:.1f}",
             f"-connections={OPEN_CONNECTIONS}",
             f"-duration={self.effort.open_s}s",
             f"-warmup={self.effort.warmup_s}s",
@@ -132,8 +171,8 @@ class Warm:
             raise GeneratorFailed(f"{target.name}: no answer at {share} % but {report.failures}")
         for name, rank in (("p50", 0.5), ("p99", 0.99)):
             value_ms = quantile(samples_ns, rank) / 1e6
-            self.series.add(target.name, f"open{share}_latency_ms_{name}", value_ms)
-        self.series.add(target.name, f"open{share}_unsent_count", report.unsent)
+            self._add(target, f"open{share}_latency_ms_{name}", value_ms)
+        self._add(target, f"open{share}_unsent_count", report.unsent)
         self.failed += failed(report)
 
     def _fresh(self, target: Target) -> None:
@@ -142,7 +181,7 @@ class Warm:
         )
         self._note_failed(target.name, measured)
         p50_us = quantile(measured.samples_ns, 0.5) / 1000
-        self.series.add(target.name, "fresh_latency_us_p50", p50_us)
+        self._add(target, "fresh_latency_us_p50", p50_us)
 
     @contextmanager
     def _cpu(self, target: Target) -> Iterator[dict[str, float]]:

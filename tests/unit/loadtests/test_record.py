@@ -3,8 +3,10 @@ from pathlib import Path
 
 import pytest
 
-from loadtests import goals, record
+from loadtests import goals, ledger, record
+from loadtests.ledger import Known
 from loadtests.machine import CpuTimes
+from loadtests.mark import FAILED, Mark, Scope
 from loadtests.series import unit_of
 from tests.unit.loadtests.facts import PROVENANCE
 
@@ -70,9 +72,9 @@ def test_a_goal_counts_in_its_placement_and_attachment_only() -> None:
 
 def test_file_keeps_the_newest_of_each_figure(tmp_path: Path) -> None:
     path = tmp_path / "results" / "latest.json"
-    record.append([make(), make(figure="latency_us_p99")], path)
-    record.append([make(value=99)], path)
-    found = record.load(path)
+    ledger.append(Known((make(), make(figure="latency_us_p99"))), path)
+    ledger.append(Known((make(value=99),)), path)
+    found = ledger.load(path).records
     assert [(one.figure, one.value) for one in found] == [
         ("latency_us_p50", 99),
         ("latency_us_p99", 75),
@@ -92,7 +94,7 @@ def test_file_keeps_the_newest_of_each_figure(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "complaint"),
     [
-        ('"schema": 2', '"schema": 1', "schema 1"),
+        ('"schema": 3', '"schema": 1', "schema 1"),
         ('"rounds": 3', '"rounds": "3"', "rounds"),
         ('"rounds": 3', '"rounds": 0', "rounds must be"),
         ('"unit": "us"', '"unit": "us", "extra": 1', "extra"),
@@ -107,16 +109,61 @@ def test_file_that_breaks_the_schema_is_refused_and_kept(
     tmp_path: Path, old: str, new: str, complaint: str
 ) -> None:
     path = tmp_path / "latest.json"
-    record.append([make()], path)
+    ledger.append(Known((make(),)), path)
     broken = path.read_text().replace(old, new)
     path.write_text(broken)
     with pytest.raises(ValueError, match=complaint):
-        record.append([make()], path)
+        ledger.append(Known((make(),)), path)
     assert path.read_text() == broken
 
 
+def other(benchmark: str, figure: str, placement: str = "own") -> record.Record:
+    subject = record.Subject("aes", "", placement)
+    return record.make(benchmark, subject, figure, "", [1], PROVENANCE)
+
+
+def failed(benchmark: str, subject: str = "aes", placement: str = "split") -> Mark:
+    return Mark(FAILED, benchmark, subject, "ring", placement, 1, "open loop", "why", "2026-01-02")
+
+
+def test_another_benchmark_leaves_the_rest_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "latest.json"
+    ledger.append(Known((make(),), (failed("warm"),)), path, [Scope("warm", "aes", "split")])
+    ledger.append(Known((other("sustained", "leaked10000_count"),)), path)
+    found = ledger.append(Known((other("faasd", "rps_peak"),)), path)
+    assert [one.benchmark for one in found.records] == ["faasd", "sustained", "warm"]
+    assert found.marks == (failed("warm"),)
+    measured = {one["figure"] for one in json.loads(path.read_text())["goals"] if one["met"]}
+    assert measured == {"latency_us_p50"}  # of warm; leaks of 1 are too many
+
+
+def test_a_section_measured_anew_leaves_nothing_of_the_run_before(tmp_path: Path) -> None:
+    path, mixed = tmp_path / "latest.json", record.Subject("aes", "mixed", "split")
+    old = record.make("warm", mixed, "latency_us_p50", "us", [9], PROVENANCE)
+    elsewhere = record.make(
+        *("warm", record.Subject("aes", "mixed", "one"), "latency_us_p50", "us", [9], PROVENANCE)
+    )
+    marks = (failed("warm"), failed("warm", "hello"), failed("warm", ""))
+    ledger.append(Known((old, elsewhere), marks), path)
+    found = ledger.append(Known((make(),)), path, [Scope("warm", "aes", "split")])
+    assert [(one.placement, one.attachment) for one in found.records] == [
+        ("split", "fd"),
+        ("one", "mixed"),
+    ]
+    assert found.marks == (failed("warm", "hello"),)
+
+
+def test_a_file_without_marks_is_still_read(tmp_path: Path) -> None:
+    path = tmp_path / "latest.json"
+    ledger.append(Known((make(),)), path)
+    old = json.loads(path.read_text())
+    del old["marks"]
+    path.write_text(json.dumps({**old, "schema": 2}))
+    assert ledger.load(path) == Known((make(),))
+
+
 def test_committed_results_keep_the_schema() -> None:
-    assert all(one.rounds >= 1 for one in record.load())
+    assert all(one.rounds >= 1 for one in ledger.load().records)
 
 
 def test_specification_lists_every_bound_of_every_goal() -> None:

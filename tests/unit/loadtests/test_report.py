@@ -5,9 +5,13 @@ from pathlib import Path
 
 from loadtests import pivot, record, table
 from loadtests.chapters import CHAPTERS
+from loadtests.goal_table import goals_table
+from loadtests.ledger import Known
 from loadtests.machine import Machine
+from loadtests.mark import DISTURBED, FAILED, Mark
+from loadtests.markdown import markdown
 from loadtests.record import Provenance, Subject
-from loadtests.report import Chapter, Plot, markdown, render
+from loadtests.report import Chapter, Plot, render
 
 MACHINE = Machine("cpu | one", 2, 1024, "6.1", "Debian", "v2", "wrk", 0.01, 0.5, 0.1)
 PROVENANCE = Provenance("0123456789ab", MACHINE, "2026-01-02T03:04:05+00:00")
@@ -33,9 +37,10 @@ def records() -> list[record.Record]:
 
 def test_page_has_goals_chapters_and_machines(tmp_path: Path):
     (tmp_path / "hop.png").touch()
-    page = render(records(), CHAPTERS, tmp_path)
+    page = render(Known(tuple(records())), CHAPTERS, tmp_path)
     assert re.search(r"p50.*\| S \| <= bare \+ 15 us \| <= bare \+ 10 us \|.*epoll \+10", page)
-    assert "hello not measured" in page
+    assert "epoll +10 (40.5, bare 30.5, nginx 80.5)" in page
+    assert "; not measured: hello, asyncio, node-hello, nginx, aes |" in page
     assert "**no**" in page  # memory
     assert "![What the platform adds to the bare function](results/hop.png)" in page
     assert "latency.png" not in page
@@ -45,7 +50,7 @@ def test_page_has_goals_chapters_and_machines(tmp_path: Path):
 
 def test_a_chapter_without_a_table_of_its_own_shows_every_record(tmp_path: Path):
     chapters = (Chapter("All", ("memory",), "words", (Plot("no.png", "nothing"),)),)
-    page = render(records(), chapters, tmp_path)
+    page = render(Known(tuple(records())), chapters, tmp_path)
     assert (
         "| aes | P | `platform_mib_per_replica` | 3.5 [3.5..3.5] MiB | <= 1 MiB | **no** |" in page
     )
@@ -60,7 +65,7 @@ def test_pivot_has_a_row_per_function_attachment_and_placement():
     shown = dict(zip(pivot.HEAD[:4], row[:4], strict=True))
     assert shown == {"function": "epoll", "by": "ring", "on": "S", "p50 µs": "40.5"}
     assert row[5:7] == ["10", "80.5"]
-    assert row[-1] == "1.2"
+    assert row[-2:] == ["1.2", ""]
 
 
 def test_tables_of_the_console():
@@ -73,3 +78,29 @@ def test_tables_of_the_console():
 def test_every_benchmark_with_a_goal_has_a_chapter():
     shown = {benchmark for chapter in CHAPTERS for benchmark in chapter.benchmarks}
     assert {verdict.goal.benchmark for verdict in record.judge([])} - shown <= {"faasd"}
+
+
+def failure(subject: str, target: str, kind: str = FAILED) -> Mark:
+    words = "3 failures beside 0 invocations"
+    where = ("warm", subject, target, "split")
+    return Mark(kind, *where, 2, "closed loop with 8", words, "2026-01-02T03:04:05+00:00")
+
+
+def test_a_failed_cell_is_shown_with_its_reason(tmp_path: Path):
+    marks = (failure("hello", "ring"), failure("epoll", "ring"), failure("aes", "bare", DISTURBED))
+    page = render(Known(tuple(records()), marks), CHAPTERS, tmp_path)
+    assert "| hello | ring | S | failed |" in page
+    assert re.search(r"p50.*epoll \+10.*; failed: hello; not measured: asyncio,", page)
+    assert "| hello | ring | S | 2 | closed loop with 8 | 3 failures beside 0" in page
+    assert "Disturbed visits: 1" in page
+    assert table.warm(records(), marks).row_count == 2
+    assert table.marks(marks).row_count == 3
+
+
+def test_a_failed_placement_fails_all_its_functions():
+    row = next(
+        line
+        for line in goals_table(record.judge([]), [failure("", "")]).splitlines()
+        if "`rps_c8` | ring" in line
+    )
+    assert "| failed: hello, asyncio, node-hello, nginx, epoll, aes |" in row
