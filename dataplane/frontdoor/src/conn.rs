@@ -2,8 +2,10 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::time::Duration;
 
+use jd_link::Toll;
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll::EventFlags;
 use rustix::io::Errno;
@@ -62,6 +64,8 @@ pub struct Conn {
     finished: bool,
     /// It was ended on the ring; the socket's end follows what the guest gives back when it leaves.
     end_due: bool,
+    /// What waking the guest on the other side costs.
+    pub toll: Option<Arc<Toll>>,
     /// Received and not used.
     pub received: Buf,
     /// To be sent.
@@ -91,6 +95,7 @@ impl Conn {
             broken: false,
             finished: false,
             end_due: false,
+            toll: None,
             received: Buf::default(),
             unsent: Buf::default(),
         })
@@ -179,7 +184,7 @@ impl Conn {
         let mut sent = 0;
         while self.writable && !self.broken && !self.unsent.is_empty() {
             let length = self.unsent.len();
-            match send(&self.fd, self.unsent.pending(), NOW) {
+            match self.send() {
                 Ok(count) => {
                     sent += count;
                     self.unsent.take_off(count, keep);
@@ -208,6 +213,14 @@ impl Conn {
             let _ = shutdown(&self.fd, Shutdown::Write);
         }
         Ok(sent)
+    }
+
+    fn send(&self) -> Result<usize, Errno> {
+        let send = || send(&self.fd, self.unsent.pending(), NOW);
+        match &self.toll {
+            Some(toll) => toll.wake(send).unwrap_or(Err(Errno::CONNABORTED)),
+            None => send(),
+        }
     }
 
     /// Ends the sending side, once.

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use jd_link::{Owner, Refusal, Upgrade};
+use jd_link::{Owner, Refusal, Toll, Upgrade};
 
 use crate::mailbox::Command;
 use crate::slab::Key;
@@ -14,6 +14,7 @@ pub struct Holder {
     worker: usize,
     /// Known as soon as the connection is among its worker's.
     key: OnceLock<Key>,
+    toll: OnceLock<Arc<Toll>>,
 }
 
 impl Holder {
@@ -23,6 +24,7 @@ impl Holder {
             shared: Arc::clone(shared),
             worker,
             key: OnceLock::new(),
+            toll: OnceLock::new(),
         })
     }
 
@@ -30,9 +32,18 @@ impl Holder {
     pub fn holds(&self, key: Key) {
         let _ = self.key.set(key);
     }
+
+    /// What waking the connection's guest costs, where that is counted.
+    pub fn toll(&self) -> Option<Arc<Toll>> {
+        self.toll.get().cloned()
+    }
 }
 
 impl Owner for Holder {
+    fn charge(&self, toll: &Arc<Toll>) {
+        let _ = self.toll.set(Arc::clone(toll));
+    }
+
     fn upgrade(self: Arc<Self>, upgrade: Upgrade) {
         let shared = Arc::clone(&self.shared);
         // The worker reads it after it has put the connection among its own.

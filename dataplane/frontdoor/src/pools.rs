@@ -77,8 +77,9 @@ impl Worker {
         self.ups.try_insert_with(|key| {
             let token = Token::Up(key);
             // Nothing can have come yet; if something did, epoll tells.
-            let conn = Conn::new(socket, token, false, io)?;
+            let mut conn = Conn::new(socket, token, false, io)?;
             if let Some(holder) = &holder {
+                conn.toll = holder.toll();
                 holder.holds(key);
             }
             Ok(Up {

@@ -73,7 +73,7 @@ impl Ride {
     ) -> io::Result<T> {
         let end = self.end.as_mut().ok_or(io::ErrorKind::NotConnected)?;
         work(end).map_err(|error| {
-            self.rings.report("ring protocol");
+            self.rings.report(error.0.kind());
             io::Error::new(io::ErrorKind::ConnectionAborted, error)
         })
     }

@@ -8,6 +8,7 @@ mod guest;
 
 use std::io::{BufReader, Read, Write};
 use std::net::Shutdown;
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
@@ -322,4 +323,53 @@ fn slots_run_out_and_come_back() {
         }
     }
     assert_eq!(guest.rings.counters().ring_connections, SLOTS as u64);
+}
+
+#[test]
+fn a_guest_with_a_crowd_of_watchers_loses_its_rings() {
+    let (world, guest) = world();
+    let owner = rustix::process::pidfd_open(
+        rustix::process::getpid(),
+        rustix::process::PidfdFlags::empty(),
+    );
+    let waiter = guest.rings.take_waiter(owner.unwrap()).unwrap();
+    let eventfd = guest.rings.waiter(waiter).unwrap();
+    let copies: Vec<_> = (0..300)
+        .map(|_| eventfd.try_clone_to_owned().unwrap())
+        .collect();
+    let crowd: Vec<_> = (0..150).map(|_| watching(&copies)).collect();
+    let riding = guest.clone();
+    let _server = world.serve("s", move |stream| {
+        if let Ok(granted) = riding.ask(&stream) {
+            echo(riding.riding(stream, granted), |stream, _| {
+                // From now on it claims to sleep: the next request wakes it.
+                stream.end().set_waiter(Some(waiter));
+                let sleeper = riding.rings.guest_view().waiter(waiter).unwrap();
+                let _ = sleeper.take();
+                let _ = sleeper.arm();
+            });
+        }
+    });
+    let mut outcomes = Vec::new();
+    while !guest.reports.lock().unwrap().contains(&"too many watchers") {
+        let mut client = world.connect();
+        outcomes.push(client.post("/function/f", b"x").status);
+        assert!(outcomes.len() < 1000, "{outcomes:?}");
+    }
+    assert_eq!(outcomes[0], 200);
+    assert_eq!(
+        guest.rings.open(0, &copies[0]).err(),
+        Some(Refusal::Unsuitable)
+    );
+    drop(crowd);
+}
+
+/// An epoll set that watches all of them.
+fn watching(copies: &[OwnedFd]) -> OwnedFd {
+    use rustix::event::epoll::{add, create, CreateFlags, EventData, EventFlags};
+    let set = create(CreateFlags::CLOEXEC).unwrap();
+    for copy in copies {
+        add(&set, copy, EventData::new_u64(0), EventFlags::IN).unwrap();
+    }
+    set
 }

@@ -11,6 +11,7 @@ mod tally;
 mod upgrade;
 mod waiters;
 
+pub use jd_ring::host::Toll;
 pub use rings::{Report, Rings};
 pub use tally::{RingCounters, Tally};
 pub use upgrade::{Granted, Owner, Refusal, Ticket, Upgrade};

@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use jd_ring::abi::SLOTS;
-use jd_ring::host::{Bell, HostEnd, Slab, SlabError};
+use jd_ring::host::{Bell, HostEnd, Slab, SlabError, Toll};
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::event::Timespec;
 use rustix::io::Errno;
@@ -32,6 +32,7 @@ pub struct Rings {
     guest_ends: OwnedFd,
     /// Ends that we closed and the guest perhaps not.
     closing: Mutex<Vec<HostEnd>>,
+    toll: Arc<Toll>,
     tally: Tally,
     report: Report,
     reported: Mutex<HashMap<&'static str, Instant>>,
@@ -47,8 +48,16 @@ impl Rings {
     /// # Errors
     /// No memory or descriptor left: the sandbox stays on sockets.
     pub fn new(report: Report) -> Result<Self, SlabError> {
+        Self::with_toll(report, Arc::default())
+    }
+
+    /// As [`Self::new`], where the guest's wakes by other ways count too.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn with_toll(report: Report, toll: Arc<Toll>) -> Result<Self, SlabError> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        let slab = Slab::create()?;
+        let slab = Slab::with_toll(Arc::clone(&toll))?;
         let guest_ends = epoll::create(CreateFlags::CLOEXEC)
             .map_err(|error| SlabError::Eventfd(error.into()))?;
         Ok(Self {
@@ -57,6 +66,7 @@ impl Rings {
             waiters: Waiters::default(),
             guest_ends,
             closing: Mutex::default(),
+            toll,
             tally: Tally::default(),
             report,
             reported: Mutex::default(),
@@ -119,8 +129,11 @@ impl Rings {
     /// A slot for a connection whose worker sleeps behind `bell` and whose other end is `guest_end`.
     ///
     /// # Errors
-    /// [`Refusal::NoSlot`], or the end cannot be watched.
+    /// [`Refusal::NoSlot`]; the end cannot be watched, or waking the guest costs too much.
     pub fn open(&self, bell: u32, guest_end: impl AsFd) -> Result<HostEnd, Refusal> {
+        if self.toll.is_barred() {
+            return Err(Refusal::Unsuitable);
+        }
         self.sweep();
         let opened = self.slab.open(bell).map_err(|_| Refusal::Unsuitable)?;
         let end = opened.ok_or(Refusal::NoSlot)?;

@@ -5,10 +5,18 @@ use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU8, Ordering::SeqCst};
 use std::sync::Arc;
 
+use jd_ring::host::Toll;
+
 use crate::rings::Rings;
 
 /// Who holds the platform's end of a connection to a guest.
 pub trait Owner: Send + Sync {
+    /// Hears what waking this connection's guest costs, before it is opened. Ways to wake it that are not timed
+    /// are ways to make the host work.
+    fn charge(&self, toll: &Arc<Toll>) {
+        let _ = toll;
+    }
+
     /// Asks to change the connection over. Called by a thread that has other guests to serve: it must not wait.
     fn upgrade(self: Arc<Self>, upgrade: Upgrade);
 

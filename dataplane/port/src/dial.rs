@@ -112,10 +112,12 @@ impl Shared {
             let destination = SocketAddr::new(here, listener.port);
             let source = self.name_client(&socket, SocketAddr::new(source, 0), destination)?;
             if let Some(owner) = owner {
+                owner.charge(&self.toll);
                 // Before the guest can accept it and ask.
                 self.dials.put(source, destination, owner);
             }
-            match socket::connect(socket.as_fd(), &Name::Listener(listener.clone()).to_bytes()) {
+            let name = Name::Listener(listener.clone()).to_bytes();
+            match self.wake(|| socket::connect(socket.as_fd(), &name)) {
                 Ok(()) => return Ok(socket),
                 Err(Errno::CONNREFUSED) => self.forget(&listener),
                 Err(error) => return Err(error),

@@ -4,11 +4,11 @@ use std::fs::File;
 use std::io;
 use std::net::Ipv4Addr;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use jd_link::{RingCounters, Rings};
+use jd_link::{RingCounters, Rings, Toll};
 use jd_wire::names::Name;
 use rustix::io::Errno;
 
@@ -65,6 +65,10 @@ pub(crate) struct Shared {
     pub tally: Tally,
     /// Connections of the platform, which may change over to rings.
     pub dials: Dials,
+    /// What waking the guest costs.
+    pub toll: Arc<Toll>,
+    /// It was told that the guest is not woken any more.
+    barred: AtomicBool,
     pub next_upgrade: AtomicU64,
     rings: Mutex<Option<Arc<Rings>>>,
     /// How long the guest may poll its rings, in nanoseconds.
@@ -100,6 +104,14 @@ pub(crate) fn stream(flags: i32) -> Result<OwnedFd, Errno> {
     let _ = socket::refuse_descriptors(stream.as_fd());
     let _ = socket::set_int_option(stream.as_fd(), libc::SO_SNDBUF, SEND_BUFFER_BYTES);
     Ok(stream)
+}
+
+fn tell_violation(host: &dyn Host, sandbox: &str, kind: &str) {
+    log::warn!("sandbox {sandbox} misbehaves: {kind}");
+    host.event(Event::Violation {
+        sandbox: sandbox.to_owned(),
+        kind: kind.to_owned(),
+    });
 }
 
 impl Shared {
@@ -142,6 +154,8 @@ impl Shared {
             hub_name,
             tally: Tally::default(),
             dials: Dials::default(),
+            toll: Arc::default(),
+            barred: AtomicBool::new(false),
             next_upgrade: AtomicU64::new(0),
             rings: Mutex::default(),
             spin_ns: AtomicU32::new(0),
@@ -168,19 +182,28 @@ impl Shared {
             return Ok(Arc::clone(rings));
         }
         let (host, sandbox) = (Arc::clone(&self.host), self.name.clone());
-        let report = move |kind: &'static str| {
-            log::warn!("sandbox {sandbox} misbehaves: {kind}");
-            host.event(Event::Violation {
-                sandbox: sandbox.clone(),
-                kind: kind.to_owned(),
-            });
-        };
-        let rings = Rings::new(Box::new(report)).map_err(|error| {
-            log::warn!("sandbox {}: {error}", self.name);
-            Errno::NOMEM
-        })?;
+        let report = move |kind| tell_violation(&*host, &sandbox, kind);
+        let rings =
+            Rings::with_toll(Box::new(report), Arc::clone(&self.toll)).map_err(|error| {
+                log::warn!("sandbox {}: {error}", self.name);
+                Errno::NOMEM
+            })?;
         rings.set_spin_ns(self.spin_ns.load(Ordering::Relaxed));
         Ok(Arc::clone(place.insert(Arc::new(rings))))
+    }
+
+    /// Makes a call that wakes the guest.
+    ///
+    /// # Errors
+    /// What the call said; `ECONNABORTED`: the guest's wakes were too dear, and none is made any more.
+    pub fn wake<T>(&self, call: impl FnOnce() -> Result<T, Errno>) -> Result<T, Errno> {
+        if let Some(answer) = self.toll.wake(call) {
+            return answer;
+        }
+        if !self.barred.swap(true, Ordering::Relaxed) {
+            tell_violation(&*self.host, &self.name, "too many watchers");
+        }
+        Err(Errno::CONNABORTED)
     }
 
     /// Counters of the rings and the spin that is granted; `None`: the guest never asked for rings.

@@ -96,6 +96,32 @@ fn a_herd_of_accepts_leaves_neighbours_their_share() {
 }
 
 #[test]
+fn a_guest_whose_wakes_are_dear_is_not_woken_any_more() {
+    let world = World::new();
+    let script = r#"
+import os, resource, select, socket, time
+most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+s = socket.socket(); s.bind(("", 8080)); s.listen(1000)
+copies = [os.dup(s.fileno()) for _ in range(400)]
+watchers = [select.epoll() for _ in range(100)]
+for watcher in watchers:
+    for copy in copies: watcher.register(copy, select.EPOLLIN)
+r = socket.socket(); r.bind(("", 8081)); r.listen()
+time.sleep(1000)
+"#;
+    let mut guest = world.launch(&mut python(script));
+    world.recorder.listening(8081);
+    let mut dials = (0..100).map(|_| world.supervisor.dial("one", 8080));
+    assert!(dials.any(|dialled| dialled.is_err()));
+    world.recorder.wait(
+        |event| matches!(event, Event::Violation { kind, .. } if kind == "too many watchers"),
+    );
+    assert!(world.supervisor.dial("one", 8081).is_err());
+    let _ = guest.child.kill();
+}
+
+#[test]
 fn looking_for_closed_sockets_leaves_neighbours_their_share() {
     let world = one_worker();
     let hostile = flood(&world, "sweep", 15_000);

@@ -15,6 +15,19 @@ pub enum Violation {
     State,
     /// `waiter` names none.
     Waiter,
+    /// Waking it takes so long that no honest guest can be the cause.
+    DearWakes,
+}
+
+impl Violation {
+    /// What it is called in reports.
+    #[must_use]
+    pub fn kind(self) -> &'static str {
+        match self {
+            Self::DearWakes => "too many watchers",
+            Self::Cursor | Self::State | Self::Waiter => "ring protocol",
+        }
+    }
 }
 
 /// Whether the guest is still on the ring.
@@ -98,6 +111,15 @@ impl Side {
 
     fn alive(&self) -> Result<(), Violation> {
         self.violation.map_or(Ok(()), Err)
+    }
+
+    /// Kills this end for what its guest did elsewhere.
+    ///
+    /// # Errors
+    /// Always: the violation, or the earlier one.
+    pub fn condemn<T>(&mut self, violation: Violation) -> Result<T, Violation> {
+        self.alive()?;
+        self.kill(violation)
     }
 
     fn kill<T>(&mut self, violation: Violation) -> Result<T, Violation> {

@@ -202,7 +202,11 @@ impl HostEnd {
                 let Some(eventfd) = self.shared.waiter_fd(waiter) else {
                     return Ok(Told::Nobody);
                 };
-                write_wake(eventfd);
+                if self.shared.toll.wake(|| write_wake(eventfd)).is_none() {
+                    return counted(&mut self.side, &mut self.counts, |side| {
+                        side.condemn(Violation::DearWakes)
+                    });
+                }
                 self.counts.wakes_written += 1;
                 Ok(Told::Woken)
             }

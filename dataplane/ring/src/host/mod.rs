@@ -24,6 +24,7 @@ mod error;
 mod fuzz;
 mod mapping;
 mod slab;
+mod toll;
 
 pub use bell::Bell;
 pub use counts::Counts;
@@ -31,5 +32,6 @@ pub use end::{HostEnd, Told};
 pub use error::{RingError, SlabError};
 pub use fuzz::fuzz_one;
 pub use slab::Slab;
+pub use toll::Toll;
 
 pub use crate::side::{GuestState, Violation};

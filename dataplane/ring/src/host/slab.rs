@@ -9,6 +9,7 @@ use super::bell::Bell;
 use super::end::HostEnd;
 use super::error::SlabError;
 use super::mapping::Mapping;
+use super::toll::Toll;
 use crate::abi::{self, BELLS, SLAB_BYTES, SLOTS, WAITERS};
 use crate::guest::SlabView;
 use crate::side::Side;
@@ -26,6 +27,7 @@ pub(super) struct Shared {
     /// written to by another thread at that moment.
     waiters: [OnceLock<OwnedFd>; WAITERS],
     bells: [OnceLock<OwnedFd>; BELLS],
+    pub(super) toll: Arc<Toll>,
 }
 
 struct Given {
@@ -41,6 +43,14 @@ impl Slab {
     /// # Errors
     /// [`SlabError::Memory`]: the sandbox stays on descriptors.
     pub fn create() -> Result<Self, SlabError> {
+        Self::with_toll(Arc::default())
+    }
+
+    /// As [`Self::create`], for a sandbox whose guest is also woken by other ways.
+    ///
+    /// # Errors
+    /// [`SlabError::Memory`].
+    pub fn with_toll(toll: Arc<Toll>) -> Result<Self, SlabError> {
         let mapping = Mapping::create()?;
         let header = &mapping.image().header;
         header.version.store(abi::VERSION, Relaxed);
@@ -63,6 +73,7 @@ impl Slab {
             }),
             waiters: [const { OnceLock::new() }; WAITERS],
             bells: [const { OnceLock::new() }; BELLS],
+            toll,
         })))
     }
 
