@@ -187,6 +187,7 @@ class Daemon:
         started: asyncio.Event | None,
     ) -> None:
         settings = self._settings
+        store.defer(asyncio.get_running_loop().call_later)
         launcher = await self._parts.launcher()
         images = await self._parts.images()
         dataplane = await self._parts.dataplane()

@@ -2,11 +2,14 @@
 
 Read first: the daemon is the only writer (single-instance lock), so a short synchronous transaction on the event loop's
 thread is both simpler and faster than a thread hop; every statement here touches a few rows and takes microseconds.
+Leases and what a wake-up changes may be committed together, a moment later (`Store.defer`): whoever finds a sandbox without
+its lease after a crash, or a lease without its sandbox, sets that right. What a caller was told is committed before.
 Secrets are not here (`secrets.py`): database files travel in backups.
 """
 
+import logging
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +18,8 @@ import msgspec
 
 from junctiond.domain import DEFAULT_NAMESPACE, Deployment, Namespace
 from junctiond.images.base import Image
+
+logger = logging.getLogger(__name__)
 
 SCHEMA_VERSION = 1
 _MIGRATIONS = {
@@ -82,8 +87,15 @@ class Lease:
     ready_at_ns: int = 0
 
 
+Later = Callable[[float, Callable[[], None]], object]
+"""Runs something after that many seconds."""
+
+COMMIT_WITHIN_S = 0.01
+"""What was deferred is committed after this."""
+
+
 class Store:
-    """The database; every method is one transaction."""
+    """The database; every method is one transaction, but for those that are deferred."""
 
     def __init__(self, path: Path) -> None:
         """Opens or makes the database.
@@ -91,6 +103,8 @@ class Store:
         Raises:
             StoreError: the file is no database of ours, or of a newer junctiond.
         """
+        self._later: Later | None = None
+        self._begun = False
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             self._db = sqlite3.connect(path, isolation_level=None)
@@ -106,8 +120,43 @@ class Store:
             ) from error
 
     def close(self) -> None:
-        """Ends the connection."""
+        """Ends the connection; what was deferred is kept."""
+        self._commit_now()
         self._db.close()
+
+    def defer(self, later: Later) -> None:
+        """From now on leases are committed in groups, `later` at most `COMMIT_WITHIN_S`; readers here see them at once."""
+        self._later = later
+
+    def commit(self) -> None:
+        """Commits what was deferred.
+
+        Raises:
+            sqlite3.Error: it could not be stored, and is not.
+        """
+        if not self._begun:
+            return
+        self._begun = False
+        try:
+            self._db.execute("COMMIT")
+        except sqlite3.Error:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise
+
+    def _commit_now(self) -> None:
+        """Nobody waits for these writes, and a daemon that starts without them sets right what they would have told."""
+        try:
+            self.commit()
+        except sqlite3.Error as error:
+            logger.error("leases not stored", extra={"fields": {"error": str(error)}})
+
+    def _soon(self, statement: str, values: tuple[object, ...]) -> None:
+        if self._later is not None and not self._begun:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._begun = True
+            self._later(COMMIT_WITHIN_S, self._commit_now)
+        self._db.execute(statement, values)
 
     # Namespaces.
 
@@ -169,8 +218,8 @@ class Store:
             )
 
     def set_replicas(self, namespace: str, name: str, replicas: int) -> None:
-        """Sets the wanted replicas of a function."""
-        self._db.execute(
+        """Sets the wanted replicas of a function; deferred, see `commit`."""
+        self._soon(
             "UPDATE functions SET replicas = ? WHERE namespace = ? AND name = ?",
             (replicas, namespace, name),
         )
@@ -193,8 +242,8 @@ class Store:
         return [Lease(*row) for row in rows]
 
     def add_lease(self, lease: Lease) -> None:
-        """Adds a lease; its slot must be free."""
-        self._db.execute(
+        """Adds a lease; its slot must be free. Deferred."""
+        self._soon(
             "INSERT INTO leases VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 lease.sandbox,
@@ -209,17 +258,16 @@ class Store:
         )
 
     def set_ready(self, sandbox: str, ready_at_ns: int) -> None:
-        """Notes that a sandbox accepts connections: a restarted daemon keeps its route."""
-        self._db.execute(
-            "UPDATE leases SET ready_at_ns = ? WHERE sandbox = ?", (ready_at_ns, sandbox)
-        )
+        """Notes that a sandbox accepts connections: a restarted daemon keeps its route. Deferred."""
+        self._soon("UPDATE leases SET ready_at_ns = ? WHERE sandbox = ?", (ready_at_ns, sandbox))
 
     def drop_lease(self, sandbox: str) -> None:
-        """Gives the slot of a sandbox back."""
-        self._db.execute("DELETE FROM leases WHERE sandbox = ?", (sandbox,))
+        """Gives the slot of a sandbox back. Deferred."""
+        self._soon("DELETE FROM leases WHERE sandbox = ?", (sandbox,))
 
     def next_generation(self) -> int:
         """A number never given before, so that no sandbox can be taken for one of a later deployment."""
+        self.commit()
         row = self._db.execute(
             "INSERT INTO counters VALUES ('generation', 1) "
             "ON CONFLICT (name) DO UPDATE SET value = value + 1 RETURNING value"
@@ -244,6 +292,7 @@ class Store:
     @contextmanager
     def _durable(self) -> Iterator[None]:
         """Writes that must survive a power cut: the answer to a caller rests on them."""
+        self.commit()
         self._db.execute("PRAGMA synchronous = FULL")
         try:
             yield

@@ -39,8 +39,12 @@ class UsageMeter:
         self._samples[sandbox] = _Sample(time.monotonic_ns(), 0)
 
     def note(self, sandbox: str) -> None:
-        """Remembers the CPU time of a sandbox that is about to end."""
+        """Remembers the CPU time of a sandbox that is about to be killed together with its keeper."""
         self._sample(sandbox, self._cpu_ns(cgroup_folders(self._parent, sandbox)))
+
+    def settle(self, sandbox: str, cpu_ns: int) -> None:
+        """The CPU time of a sandbox that has ended, as its keeper read it last."""
+        self._sample(sandbox, cpu_ns)
 
     def measure(self, sandbox: str) -> Usage:
         """Present usage; zero for what the host does not count."""

@@ -11,8 +11,10 @@ import math
 import sqlite3
 import time
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
+
+from msgspec.structs import replace
 
 from junctiond.dataplane import protocol
 from junctiond.dataplane.base import Dataplane, DataplaneError, DataplaneLost
@@ -110,7 +112,7 @@ class FunctionController:
         """The newest sandbox of each generation, for its log lines."""
         self._waiters: list[_Waiter] = []
         self._poked = asyncio.Event()
-        self._readiness = Readiness(around.dataplane)
+        self._readiness = Readiness(around.dataplane, self._spawn)
         self._finished = False
 
     # What callers ask.
@@ -140,6 +142,7 @@ class FunctionController:
             HostError: the function failed meanwhile; the wanted number stays.
         """
         self._around.store.set_replicas(*self.key, replicas)
+        self._around.store.commit()  # the caller's answer rests on it
         self.desired = replace(self.desired, replicas=replicas)
         self._poked.set()
         if replicas == 0:
@@ -225,11 +228,14 @@ class FunctionController:
 
     async def run(self) -> None:
         """Lives until the function is finished."""
-        for replica in self.observed.replicas:
-            self._adopt(replica.sandbox, replica.phase is Phase.LAUNCHING)
-        while not self._finished:
-            self._poked.clear()
-            await self._sleep(await self._turn())
+        try:
+            for replica in self.observed.replicas:
+                self._adopt(replica.sandbox, replica.phase is Phase.LAUNCHING)
+            while not self._finished:
+                self._poked.clear()
+                await self._sleep(await self._turn())
+        finally:
+            self._readiness.close()
         self._around.finished(self)
 
     async def _sleep(self, wake_at_ns: int | None) -> None:
@@ -318,25 +324,33 @@ class FunctionController:
             return
         self._launching[number] = lease.sandbox
         self.sandboxes.add(lease.sandbox)
-        self._readiness.expect(lease.sandbox)
+        self._expect(lease.sandbox)
         self.post(Launched(lease.sandbox, number))
         logger.info("sandbox launched", extra={"fields": {"sandbox": lease.sandbox}})
         workshop = self._around.workshop
         ending = functools.partial(workshop.launch, lease, generation)
-        self._spawn(self._live, lease.sandbox, ending, True)
+        self._spawn(self._live, lease.sandbox, ending)
 
     def _adopt(self, sandbox: str, ask: bool) -> None:
-        self._readiness.expect(sandbox)
+        """A sandbox of an earlier daemon; `ask`: it is not known to answer yet."""
+        if ask:
+            self._expect(sandbox)
         ending = functools.partial(self._around.workshop.wait, sandbox)
-        self._spawn(self._live, sandbox, ending, ask)
+        self._spawn(self._live, sandbox, ending)
 
-    async def _live(self, sandbox: str, ending: Ending, ask: bool) -> None:
-        """One sandbox from its launch to its end; `ask`: it is not known to answer yet."""
-        async with asyncio.TaskGroup() as group:
-            asking = group.create_task(self._await_answer(sandbox)) if ask else None
-            exit_ = await self._ended(ending)
-            if asking is not None:
-                asking.cancel()
+    def _expect(self, sandbox: str) -> None:
+        """Posts `Answering` once the sandbox accepts connections, and answers its ready path where it has one."""
+        lease = self._around.workshop.lease(sandbox)
+        if lease is None:
+            return
+        generation = self._generation(lease.generation)
+        path = generation.plan.ready_path if generation else None
+        answered = functools.partial(self.post, Answering(sandbox))
+        self._readiness.expect(sandbox, lease.port, path, answered)
+
+    async def _live(self, sandbox: str, ending: Ending) -> None:
+        """One sandbox from its launch to its end."""
+        exit_ = await self._ended(ending)
         self._readiness.forget(sandbox)
         replica = events.find(self.observed, sandbox)
         expected = replica is None or replica.phase not in LIVE
@@ -355,16 +369,6 @@ class FunctionController:
         ) as error:  # whatever it was, the replica must not stay "launching" for ever
             logger.error("launch failed", exc_info=error, extra={"fields": self._names()})
             return Exit(f"the launch failed inside junctiond ({type(error).__name__})", failed=True)
-
-    async def _await_answer(self, sandbox: str) -> None:
-        """Posts `Answering` once the sandbox accepts connections, and answers its ready path where it has one."""
-        lease = self._around.workshop.lease(sandbox)
-        if lease is None:
-            return
-        generation = self._generation(lease.generation)
-        path = generation.plan.ready_path if generation else None
-        await self._readiness.wait(sandbox, lease.port, path)
-        self.post(Answering(sandbox))
 
     async def _drain(self, sandbox: str) -> None:
         timeout_ms = self.policy.drain_timeout_ns // 1_000_000

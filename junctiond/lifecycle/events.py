@@ -1,6 +1,7 @@
 """How an observation changes the observed state. Pure; an event about an unknown sandbox changes nothing."""
 
-from dataclasses import dataclass, replace
+import msgspec
+from msgspec.structs import replace
 
 from junctiond.lifecycle.state import (
     LIVE,
@@ -14,52 +15,45 @@ from junctiond.lifecycle.state import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Launched:
+class Launched(msgspec.Struct, frozen=True):
     """A launch action was begun under this sandbox id."""
 
     sandbox: str
     generation: int
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(msgspec.Struct, frozen=True):
     """A launch could not even begin (no address, no image, no binary)."""
 
     generation: int
     error: str
 
 
-@dataclass(frozen=True, slots=True)
-class Answering:
+class Answering(msgspec.Struct, frozen=True):
     """The replica accepts connections."""
 
     sandbox: str
 
 
-@dataclass(frozen=True, slots=True)
-class Attached:
+class Attached(msgspec.Struct, frozen=True):
     """The data plane serves the sandbox."""
 
     sandbox: str
 
 
-@dataclass(frozen=True, slots=True)
-class Detached:
+class Detached(msgspec.Struct, frozen=True):
     """The data plane lost the sandbox."""
 
     sandbox: str
 
 
-@dataclass(frozen=True, slots=True)
-class Drained:
+class Drained(msgspec.Struct, frozen=True):
     """Nothing is in flight in a draining replica, or waiting longer is pointless."""
 
     sandbox: str
 
 
-@dataclass(frozen=True, slots=True)
-class Exited:
+class Exited(msgspec.Struct, frozen=True):
     """The sandbox is gone with all its processes."""
 
     sandbox: str
@@ -154,7 +148,6 @@ def _exited(
 
 def _change(observed: Observed, sandbox: str, **changes: object) -> Observed:
     replicas = tuple(
-        replace(one, **changes) if one.sandbox == sandbox else one  # type: ignore[arg-type]
-        for one in observed.replicas
+        replace(one, **changes) if one.sandbox == sandbox else one for one in observed.replicas
     )
     return replace(observed, replicas=replicas)

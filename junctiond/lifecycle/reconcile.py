@@ -12,7 +12,9 @@ Rules
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+
+import msgspec
+from msgspec.structs import replace
 
 from junctiond.lifecycle.events import failed
 from junctiond.lifecycle.state import (
@@ -28,77 +30,66 @@ from junctiond.lifecycle.state import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Launch:
+class Launch(msgspec.Struct, frozen=True):
     """Start one replica of a generation; answered by `Launched` at once or by `Refused`."""
 
     generation: int
 
 
-@dataclass(frozen=True, slots=True)
-class NoteReady:
+class NoteReady(msgspec.Struct, frozen=True):
     """A replica became ready: worth remembering across a restart of the daemon."""
 
     sandbox: str
 
 
-@dataclass(frozen=True, slots=True)
-class Accept:
+class Accept(msgspec.Struct, frozen=True):
     """The candidate is ready: make it the accepted generation."""
 
     generation: int
 
 
-@dataclass(frozen=True, slots=True)
-class Reject:
+class Reject(msgspec.Struct, frozen=True):
     """The candidate failed: forget it, tell its caller."""
 
     generation: int
     failure: Failure
 
 
-@dataclass(frozen=True, slots=True)
-class Publish:
+class Publish(msgspec.Struct, frozen=True):
     """Put the function into the data plane."""
 
     routes: Routes
 
 
-@dataclass(frozen=True, slots=True)
-class Withdraw:
+class Withdraw(msgspec.Struct, frozen=True):
     """Take the function out of the data plane."""
 
 
-@dataclass(frozen=True, slots=True)
-class Drain:
+class Drain(msgspec.Struct, frozen=True):
     """Wait until nothing is in flight, then report `Drained`."""
 
     sandbox: str
 
 
-@dataclass(frozen=True, slots=True)
-class Stop:
+class Stop(msgspec.Struct, frozen=True):
     """SIGTERM, grace, SIGKILL; reported by `Exited`."""
 
     sandbox: str
 
 
-@dataclass(frozen=True, slots=True)
-class Kill:
+class Kill(msgspec.Struct, frozen=True):
     """The stop hung: end the keeper, and so the sandbox, at once."""
 
     sandbox: str
 
 
-@dataclass(frozen=True, slots=True)
-class Forget:
+class Forget(msgspec.Struct, frozen=True):
     """The sandbox is gone: give back its address and run directory."""
 
     sandbox: str
 
 
-@dataclass(frozen=True, slots=True)
-class Finish:
+class Finish(msgspec.Struct, frozen=True):
     """A deleted function has nothing left."""
 
 
@@ -117,13 +108,15 @@ Action = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(msgspec.Struct, frozen=True):
     """What to do now, the state once it is begun, and when to look again without an event."""
 
     actions: tuple[Action, ...]
     observed: Observed
     wake_at_ns: int | None
+
+
+_ROUTED = (Phase.READY, Phase.DRAINING)
 
 
 def reconcile(desired: Desired, observed: Observed, now_ns: int, policy: Policy) -> Step:
@@ -148,28 +141,36 @@ def reconcile(desired: Desired, observed: Observed, now_ns: int, policy: Policy)
     return turn.step()
 
 
-@dataclass(slots=True)
 class _Turn:
     """The working state of one decision; lives no longer than the call."""
 
-    desired: Desired
-    now_ns: int
-    policy: Policy
-    observed: Observed
-    replicas: list[Replica] = field(init=False)
-    first: list[Action] = field(default_factory=list)
-    later: list[Action] = field(default_factory=list)
-    """Actions that may begin only after the routes went out."""
-    deadlines: list[int] = field(default_factory=list)
+    __slots__ = (
+        "deadlines",
+        "desired",
+        "first",
+        "later",
+        "now_ns",
+        "observed",
+        "policy",
+        "replicas",
+    )
 
-    def __post_init__(self) -> None:
-        self.replicas = list(self.observed.replicas)
+    def __init__(self, desired: Desired, now_ns: int, policy: Policy, observed: Observed) -> None:
+        self.desired = desired
+        self.now_ns = now_ns
+        self.policy = policy
+        self.observed = observed
+        self.replicas: list[Replica] = list(observed.replicas)
+        self.first: list[Action] = []
+        self.later: list[Action] = []
+        """Actions that may begin only after the routes went out."""
+        self.deadlines: list[int] = []
 
     def forget_exited(self) -> None:
-        for replica in self.replicas:
-            if replica.phase is Phase.EXITED:
-                self.later.append(Forget(replica.sandbox))
-        self.replicas = [one for one in self.replicas if one.phase is not Phase.EXITED]
+        gone = [one for one in self.replicas if one.phase is Phase.EXITED]
+        if gone:
+            self.later.extend(Forget(one.sandbox) for one in gone)
+            self.replicas = [one for one in self.replicas if one.phase is not Phase.EXITED]
 
     def end_what_hangs(self) -> None:
         """Timeouts of every phase."""
@@ -200,7 +201,9 @@ class _Turn:
     def _reset_failures(self) -> None:
         if not self.observed.failures:
             return
-        for replica in self._of(self.desired.generation, Phase.READY):
+        for replica in self._of(self.desired.generation):
+            if replica.phase is not Phase.READY:
+                continue
             if self._late(replica.since_ns, self.policy.healthy_after_ns):
                 self.observed = replace(self.observed, failures=0, retry_at_ns=0)
                 return
@@ -209,7 +212,7 @@ class _Turn:
         candidate = self.desired.candidate
         if candidate is None or self.desired.deleted:
             return
-        if any(True for _ in self._of(candidate, Phase.READY)):
+        if any(one.phase is Phase.READY for one in self._of(candidate)):
             self.first.append(Accept(candidate))
         elif self.observed.candidate_failure is not None:
             self.first.append(Reject(candidate, self.observed.candidate_failure))
@@ -229,16 +232,19 @@ class _Turn:
                 self._stop(replica)
 
     def _surplus(self) -> list[Replica]:
-        if self.desired.deleted:
-            return [one for one in self.replicas if one.phase in LIVE]
-        current = [
-            *self._of(self.desired.generation, Phase.READY),
-            *self._of(self.desired.generation, Phase.LAUNCHING),
-        ]
+        live = [one for one in self.replicas if one.phase in LIVE]
+        if self.desired.deleted or not live:
+            return live
+        generation = self.desired.generation
+        current = [one for one in live if one.generation == generation]
+        # A stable order: those that serve stay before those that start.
+        current.sort(key=_is_launching)
         surplus = current[self.desired.replicas :]
+        old = [one for one in live if self._outdated(one)]
+        if not old:
+            return surplus
         ready_count = sum(one.phase is Phase.READY for one in current)
         old_wanted = max(0, self.desired.replicas - ready_count)
-        old = [one for one in self.replicas if one.phase in LIVE and self._outdated(one)]
         old_ready = [one for one in old if one.phase is Phase.READY and self._routed(one)]
         # The newest of the old stay longest: they carry the youngest code.
         kept = old_ready[len(old_ready) - old_wanted :] if old_wanted else []
@@ -249,23 +255,22 @@ class _Turn:
             return
         candidate = self.desired.candidate
         if candidate is not None and self.observed.candidate_failure is None:
-            if not any(True for _ in self._of(candidate, *LIVE)):
+            if not any(one.phase in LIVE for one in self._of(candidate)):
                 self.later.append(Launch(candidate))
         if self.desired.generation:
             self._launch_missing()
 
     def _launch_missing(self) -> None:
         generation = self.desired.generation
-        launching = sum(1 for _ in self._of(generation, Phase.LAUNCHING))
-        missing = (
-            self.desired.replicas - launching - sum(1 for _ in self._of(generation, Phase.READY))
-        )
+        live = [one.phase for one in self._of(generation) if one.phase in LIVE]
+        missing = self.desired.replicas - len(live)
         if missing <= 0:
             return
         if self.now_ns < self.observed.retry_at_ns:
             self.deadlines.append(self.observed.retry_at_ns)
             return
         # A function that fails gets one try at a time.
+        launching = live.count(Phase.LAUNCHING)
         room = (1 if self.observed.failures else self.policy.launches_max) - launching
         self.later.extend(Launch(generation) for _ in range(min(missing, room)))
 
@@ -284,20 +289,18 @@ class _Turn:
 
     def _routes(self) -> Iterable[Route]:
         for replica in self.replicas:
-            if self._routed(replica) and replica.phase is Phase.READY:
-                yield Route(replica.sandbox)
-            elif self._routed(replica) and replica.phase is Phase.DRAINING:
-                yield Route(replica.sandbox, draining=True)
+            if replica.phase in _ROUTED and self._routed(replica):
+                yield Route(replica.sandbox, draining=replica.phase is Phase.DRAINING)
 
     def step(self) -> Step:
-        observed = replace(self.observed, replicas=tuple(self.replicas))
+        observed, replicas = self.observed, tuple(self.replicas)
+        if replicas != observed.replicas:
+            observed = replace(observed, replicas=replicas)
         wake_at_ns = min(self.deadlines) if self.deadlines else None
         return Step((*self.first, *self.later), observed, wake_at_ns)
 
-    def _of(self, generation: int, *phases: Phase) -> Iterable[Replica]:
-        return [
-            one for one in self.replicas if one.generation == generation and one.phase in phases
-        ]
+    def _of(self, generation: int) -> list[Replica]:
+        return [one for one in self.replicas if one.generation == generation]
 
     def _outdated(self, replica: Replica) -> bool:
         return replica.generation not in (self.desired.generation, self.desired.candidate)
@@ -328,3 +331,7 @@ class _Turn:
             self.observed, replica.generation, failure, self.desired, self.now_ns, self.policy
         )
         self._stop(replica)
+
+
+def _is_launching(replica: Replica) -> bool:
+    return replica.phase is Phase.LAUNCHING

@@ -9,8 +9,9 @@ A replica's life:
 Only READY and DRAINING replicas have a route, and only those of an accepted generation (see `Desired.candidate`).
 """
 
-from dataclasses import dataclass
 from enum import Enum
+
+import msgspec
 
 
 class Phase(Enum):
@@ -23,12 +24,11 @@ class Phase(Enum):
     EXITED = "exited"
 
 
-LIVE = frozenset({Phase.LAUNCHING, Phase.READY})
+LIVE = (Phase.LAUNCHING, Phase.READY)
 """Phases that count towards the wanted replicas."""
 
 
-@dataclass(frozen=True, slots=True)
-class Replica:
+class Replica(msgspec.Struct, frozen=True):
     """One sandbox as the lifecycle sees it."""
 
     sandbox: str
@@ -43,8 +43,7 @@ class Replica:
     """The data plane lost it while its keeper lives."""
 
 
-@dataclass(frozen=True, slots=True)
-class Desired:
+class Desired(msgspec.Struct, frozen=True):
     """What should be.
 
     An update is tried before it is accepted: `candidate` is the generation on trial. It gets one replica; when that
@@ -58,24 +57,21 @@ class Desired:
     deleted: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(msgspec.Struct, frozen=True):
     """One entry of the data plane's route table."""
 
     sandbox: str
     draining: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Routes:
+class Routes(msgspec.Struct, frozen=True):
     """What the data plane knows of a function: settings of a generation, and replicas."""
 
     generation: int
     replicas: tuple[Route, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(msgspec.Struct, frozen=True):
     """Why a candidate cannot serve."""
 
     text: str
@@ -83,8 +79,7 @@ class Failure:
     """It ran, but did not accept connections in time."""
 
 
-@dataclass(frozen=True, slots=True)
-class Observed:
+class Observed(msgspec.Struct, frozen=True):
     """What is.
 
     `failures` counts ends of the accepted generation in a row; nothing is launched before `retry_at_ns`.
@@ -100,8 +95,7 @@ class Observed:
     """Why the candidate cannot serve; None while it may."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
+class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """The durations and bounds that decisions use. What an operator sets has no default here: `Settings` holds it."""
 
     ready_timeout_ns: int

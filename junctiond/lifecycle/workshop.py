@@ -4,10 +4,11 @@ Shared by all functions; it knows no lifecycle, only one sandbox at a time.
 """
 
 import ipaddress
+import os
 import secrets as randomness
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from junctiond.cores.base import Seats
@@ -27,8 +28,24 @@ from junctiond.snapshots.shelf import Shelf
 from junctiond.store import Lease, Store
 from junctiond.usage import UsageMeter
 
+TEMPLATES_MAX = 4096
+"""Functions whose specification is remembered."""
 LOG_LINES_IN_ERRORS = 10
 LOG_LINE_CHARS_IN_ERRORS = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """What the specifications of all replicas of one generation share."""
+
+    generation: int
+    spec: specs.SandboxSpec
+
+    def holds(self) -> bool:
+        """Whether all that it names is still on disk; layers may be lost, and shims replaced."""
+        layers, binds = self.spec.rootfs.layers, self.spec.binds
+        sources = (one.source for one in binds)
+        return all(map(os.path.isdir, layers)) and all(map(os.path.exists, sources))
 
 
 class Workshop:
@@ -57,6 +74,9 @@ class Workshop:
         self.snapshots: SnapshotMaker | None = None
         """Hears of every new replica, where there is one."""
         self._launched: dict[str, tuple[Generation, specs.SandboxSpec]] = {}
+        self._templates: dict[tuple[str, str], Template] = {}
+        self._sandboxes_dir = str(settings.sandboxes_dir)
+        self._logs_dir = str(settings.logs_dir)
         go_shim = settings.go_shim()
         self._go = GoCopies(settings.go_copies_dir, go_shim) if go_shim else None
         self.logs = logs
@@ -117,10 +137,24 @@ class Workshop:
         Raises:
             HostError, SettingsError: the image or a binary cannot be had.
         """
-        image = await self._present(generation.image)
-        spec = self._specification(lease, generation, image)
-        bind = await self._go.bind(generation.plan, image.layers) if self._go else None
-        return specs.bound(spec, bind) if bind else spec
+        owner = (lease.namespace, lease.name)
+        template = self._templates.get(owner)
+        if template is None or template.generation != generation.number or not template.holds():
+            template = await self._template(lease, generation)
+            self._templates.pop(owner, None)
+            while len(self._templates) >= TEMPLATES_MAX:
+                del self._templates[next(iter(self._templates))]
+            self._templates[owner] = template
+        return specs.replica_of(
+            template.spec,
+            lease.sandbox,
+            run_dir=f"{self._sandboxes_dir}/{lease.sandbox}",
+            log=f"{self._logs_dir}/{lease.namespace}/{lease.name}/{lease.sandbox}.log",
+            address=self.addresses.address(lease.slot),
+            uid_base=self.addresses.uid(lease.slot),
+            secrets=self.find_secrets(lease.namespace, generation.deployment.secrets),
+            cores=self._cores(lease, generation),
+        )
 
     async def wait(self, sandbox: str) -> Exit:
         """Waits until a sandbox is gone."""
@@ -134,16 +168,20 @@ class Workshop:
             self._store.set_ready(sandbox, ready_at_ns)
             lease = self._leases[sandbox] = replace(lease, ready_at_ns=ready_at_ns)
             launched = self._launched.pop(sandbox, None)
-            if launched is not None and self.snapshots is not None:
+            if (
+                launched is not None
+                and self.snapshots is not None
+                and self.snapshots.cares(*launched)
+            ):
                 self.snapshots.consider(lease, *launched, self._launcher.state(sandbox))
 
     def stop(self, sandbox: str) -> None:
         """SIGTERM, then SIGKILL after its grace."""
-        self.meter.note(sandbox)  # its control group may be gone when somebody asks next
         self._launcher.stop(sandbox)
 
     def kill(self, sandbox: str) -> None:
         """SIGKILL at once."""
+        self.meter.note(sandbox)  # nobody will say afterwards what it used
         self._launcher.kill(sandbox)
 
     def state(self, sandbox: str) -> KeeperState | None:
@@ -152,6 +190,9 @@ class Workshop:
 
     async def forget(self, sandbox: str) -> None:
         """Cleans up after a sandbox that is gone and gives its lease back, in this order."""
+        state = self._launcher.state(sandbox)
+        if state is not None and state.cpu_ns is not None:
+            self.meter.settle(sandbox, state.cpu_ns)
         await self._launcher.forget(sandbox)
         self._launched.pop(sandbox, None)
         self._store.drop_lease(sandbox)
@@ -189,29 +230,28 @@ class Workshop:
 
     async def _present(self, image: Image) -> Image:
         """The image with its layers on disk: after a loss of the layers it is pulled again."""
-        if all(layer.is_dir() for layer in image.layers):
+        if all(map(os.path.isdir, image.layers)):
             return image
         return await self.resolve(image.reference)
 
-    def _specification(
-        self, lease: Lease, generation: Generation, image: Image
-    ) -> specs.SandboxSpec:
-        deployment = generation.deployment
+    async def _template(self, lease: Lease, generation: Generation) -> Template:
+        image = await self._present(generation.image)
         forks = generation.plan.argv[0] == JINIT_TARGET
-        return specs.build(
+        spec = specs.build(
             self._settings,
             lease.sandbox,
-            deployment,
+            generation.deployment,
             image,
             generation.plan,
-            address=self.addresses.address(lease.slot),
+            address="",
             gateway=self.addresses.gateway,
-            uid_base=self.addresses.uid(lease.slot),
-            secrets=self.find_secrets(deployment.namespace, deployment.secrets),
+            uid_base=0,
+            secrets=(),
             jinit=self._settings.binary("jinit") if forks else None,
-            cores=self._cores(lease, generation),
             shim=self._settings.shim(),
         )
+        bind = await self._go.bind(generation.plan, image.layers) if self._go else None
+        return Template(generation.number, specs.bound(spec, bind) if bind else spec)
 
     def _cores(self, lease: Lease, generation: Generation) -> tuple[int, ...]:
         if self._seats is None:

@@ -43,6 +43,8 @@ class KeeperState(msgspec.Struct, frozen=True):
     signal: int | None = None
     oom_killed: bool = False
     error: str | None = None
+    cpu_ns: int | None = None
+    """CPU time of a sandbox that has ended; None where the host does not count it, or of an older keeper."""
     snapshot: SnapshotOutcome | None = None
 
 

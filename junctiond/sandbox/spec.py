@@ -110,6 +110,30 @@ class SandboxSpec(msgspec.Struct, frozen=True, kw_only=True):
     snapshot: SnapshotWish | msgspec.UnsetType = msgspec.UNSET
 
 
+def replica_of(
+    template: SandboxSpec,
+    sandbox: str,
+    *,
+    run_dir: str,
+    log: str,
+    address: str,
+    uid_base: int,
+    secrets: tuple[tuple[str, Path], ...],
+    cores: tuple[int, ...],
+) -> SandboxSpec:
+    """One more replica of a generation: what is its own, put into the specification of any."""
+    return msgspec.structs.replace(
+        template,
+        id=sandbox,
+        run_dir=run_dir,
+        network=msgspec.structs.replace(template.network, address=address),
+        secrets=tuple(Secret(name, str(path)) for name, path in secrets),
+        uid_base=uid_base,
+        cores=cores,
+        log=Log(log, template.log.bytes_max),
+    )
+
+
 def log_path(settings: Settings, namespace: str, name: str, sandbox: str) -> Path:
     """The log file of one sandbox."""
     return settings.logs_dir / namespace / name / f"{sandbox}.log"

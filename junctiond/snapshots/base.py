@@ -11,6 +11,10 @@ from junctiond.store import Lease
 class SnapshotMaker(Protocol):
     """Takes snapshots where they are worth it."""
 
+    def cares(self, generation: Generation, spec: SandboxSpec) -> bool:
+        """Whether `consider` may have anything to do for a replica that was launched so. Cheap."""
+        ...
+
     def consider(
         self, lease: Lease, generation: Generation, spec: SandboxSpec, state: KeeperState | None
     ) -> None:

@@ -18,12 +18,13 @@ from junctiond.dataplane.statistics import SandboxCounters, parse_statistics
 from junctiond.errors import HostError
 from junctiond.lifecycle.generation import Generation
 from junctiond.sandbox.base import KeeperState, Launcher, LaunchError
+from junctiond.sandbox.plan import SnapshotChoice
 from junctiond.sandbox.spec import SandboxSpec, SnapshotTake, SnapshotWish
 from junctiond.settings import Settings, SettingsError
 from junctiond.snapshots import process
 from junctiond.snapshots.process import Program
 from junctiond.snapshots.shelf import AGE_NS_MAX, Attempts, Owner, Shelf
-from junctiond.snapshots.worth import Start, objection, worth_taking
+from junctiond.snapshots.worth import Start, objection, slow, worth_taking
 from junctiond.store import Lease
 
 logger = logging.getLogger(__name__)
@@ -34,6 +35,9 @@ TAKE_TIMEOUT_MS = 20_000
 HANG_S = 40.0
 ATTEMPTS_MAX = 3
 """Of one key in the time that a snapshot lasts: one whose replicas do not live is not taken for ever."""
+QUICK_STARTS = 3
+"""A program that started quickly so often, by its own CPU time, is not looked at again until it is deployed anew."""
+GENERATIONS_MAX = 4096
 LOOK_S = 0.04
 """Between looks at the builder's sockets; the keeper lets a program settle for longer than this."""
 
@@ -75,6 +79,8 @@ class SnapshotMaker:
         self._pause_s = pause_s
         self._look = look
         self._queue: asyncio.Queue[tuple[Owner, str, Generation]] = asyncio.Queue()
+        self._quick: dict[int, int] = {}
+        """How often in a row a generation was seen to start quickly, by its number."""
 
     async def run(self) -> None:
         """Takes what was found worth it, one after another, until cancelled."""
@@ -86,6 +92,17 @@ class SnapshotMaker:
                 fields = {"name": owner[1], "namespace": owner[0]}
                 logger.error("snapshot failed", exc_info=error, extra={"fields": fields})
 
+    def cares(self, generation: Generation, spec: SandboxSpec) -> bool:
+        """See `snapshots.base.SnapshotMaker`."""
+        if self._shelf.restorer is None:
+            return False
+        if spec.snapshot is not msgspec.UNSET:
+            return True  # it was to be restored: whether it was is counted
+        choice = generation.plan.snapshot
+        if choice is SnapshotChoice.AUTO:
+            return self._quick.get(generation.number, 0) < QUICK_STARTS
+        return choice is SnapshotChoice.ALWAYS
+
     def consider(
         self, lease: Lease, generation: Generation, spec: SandboxSpec, state: KeeperState | None
     ) -> None:
@@ -96,10 +113,13 @@ class SnapshotMaker:
         outcome = state.snapshot
         if outcome is not None:
             self._count(owner, lease.sandbox, outcome.restored, outcome.fallback)
+        program = self._look(state.init_pid) if state.init_pid else None
+        if not self._slow(generation, program):
+            return
         key = self._shelf.key(spec)
         start = Start(
             choice=generation.plan.snapshot,
-            program=self._look(state.init_pid) if state.init_pid else None,
+            program=program,
             restored=outcome is not None and outcome.restored,
             exists=self._shelf.fresh(owner, key) is not None,
             refused=self._blocked(owner, key),
@@ -111,6 +131,19 @@ class SnapshotMaker:
             self._shelf.attempts[owner] = Attempts(key, count + 1, now_ns, underway=True)
             self._shelf.claim(owner, key)
             self._queue.put_nowait((owner, key, generation))
+
+    def _slow(self, generation: Generation, program: Program | None) -> bool:
+        """Whether this start is one to look closer at; one that cannot be seen counts for nothing."""
+        number = generation.number
+        if generation.plan.snapshot is not SnapshotChoice.AUTO or slow(program):
+            self._quick.pop(number, None)
+            return True
+        if program is not None:
+            times = self._quick.pop(number, 0) + 1
+            while len(self._quick) >= GENERATIONS_MAX:
+                del self._quick[next(iter(self._quick))]
+            self._quick[number] = times
+        return False
 
     def _blocked(self, owner: Owner, key: str) -> bool:
         """Whether another attempt would be in vain: one is under way, was refused, or several did not last."""

@@ -3,6 +3,7 @@
 Nothing here is needed to start a function: a file that is missing, old or broken means an ordinary start.
 """
 
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterable
@@ -84,6 +85,9 @@ class Shelf:
     def apply(self, spec: SandboxSpec, owner: Owner, choice: SnapshotChoice) -> SandboxSpec:
         """The specification with the way to a snapshot, where there is one for it."""
         if choice is SnapshotChoice.NEVER or self.restorer is None:
+            return spec
+        # Most functions never have one, and this is asked for each launch.
+        if not os.path.isdir(f"{self._root}/{owner[0]}/{owner[1]}"):  # noqa: PTH112
             return spec
         path = self.fresh(owner, self.key(spec))
         if path is None:

@@ -33,10 +33,12 @@ def worth_taking(start: Start) -> bool:
         return False
     if start.choice is SnapshotChoice.ALWAYS:
         return True
-    program = start.program
-    if program is None or program.threads > THREADS_MAX:
-        return False
-    return program.cpu_ns >= CPU_NS_MIN
+    return slow(start.program)
+
+
+def slow(program: Program | None) -> bool:
+    """Whether a program takes long enough to start, and is of a kind that can be captured."""
+    return program is not None and program.threads <= THREADS_MAX and program.cpu_ns >= CPU_NS_MIN
 
 
 def objection(choice: SnapshotChoice, sockets: int, listeners: int) -> str:

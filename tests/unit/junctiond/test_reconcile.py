@@ -4,8 +4,6 @@ The machine plays the executor under simulated time: it performs every action, l
 be cut off at will, scales, updates and deletes, and checks the invariants after every step.
 """
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import Phase as Phases
 from hypothesis import settings
@@ -18,6 +16,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from msgspec.structs import replace
 
 from junctiond.lifecycle import events
 from junctiond.lifecycle.reconcile import (

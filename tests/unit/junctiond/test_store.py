@@ -134,3 +134,25 @@ def test_the_host_itself_is_out_of_reach():
     clouds = ["168.63.129.16", "100.100.100.200", "192.0.0.192", "169.254.169.254"]
     for address in map(ipaddress.ip_address, clouds):
         assert any(address in ipaddress.ip_network(one) for one in found), address
+
+
+def test_deferred_leases_are_seen_at_once_and_committed_together(tmp_path: Path):
+    path = tmp_path / "junctiond.db"
+    store, waiting = Store(path), []
+    store.defer(lambda _, commit: waiting.append(commit))
+    store.add_lease(Lease("f.0", "openfaas-fn", "f", 7, 3, 8080, 9))
+    store.set_ready("f.0", 11)
+    assert [one.ready_at_ns for one in store.leases()] == [11]
+    with sqlite3.connect(path) as other:
+        assert other.execute("SELECT count(*) FROM leases").fetchone() == (0,)
+        assert len(waiting) == 1, "one commit for all"
+        waiting[0]()
+        assert other.execute("SELECT count(*) FROM leases").fetchone() == (1,)
+    other.close()
+    store.drop_lease("f.0")
+    store.put_namespace(Namespace("dev"))  # what a caller is told of takes along what waits
+    with sqlite3.connect(path) as other:
+        assert other.execute("SELECT count(*) FROM leases").fetchone() == (0,)
+    other.close()
+    waiting[1]()
+    store.close()
