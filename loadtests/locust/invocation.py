@@ -16,12 +16,12 @@ class Invoker(FastHttpUser):
     network_timeout = 10.0
     connection_timeout = 10.0
 
-    def invoke(self, path: str | None = None) -> None:
-        """Sends one body; anything but a 200 with as many bytes is a failure (the sample functions keep the length)."""
+    def invoke(self, headers: dict[str, str] | None = None) -> None:
+        """Sends one body; anything but a 200 is a failure, and of `aes` anything but as many bytes."""
         with self.client.post(
-            path or f"/function/{FUNCTION}",
+            f"/function/{FUNCTION}",
             data=BODY,
-            name=f"/function/{FUNCTION}",
+            headers=headers,
             catch_response=True,
         ) as answer:
             if answer.status_code != 200:

@@ -4,7 +4,8 @@ Each user sends at fixed moments (`constant_throughput`) and is late only while 
 loop is open as long as there are more users than requests in flight: give some times more users than the rate times the
 expected latency. Locust counts latency from the sending, not from when a request was due; for that use loadtests/client.
 
-RATE (per second, of all users together) and USERS in the environment set the load.
+RATE (per second, of all users together) in the environment sets the load; `-u` the users, and `-r` how many start in a
+second: as many, for the rate is there when all have started.
 """
 
 import os
@@ -14,14 +15,16 @@ from locust import constant_throughput, task
 from loadtests.locust.invocation import Invoker
 
 RATE = float(os.environ.get("RATE", "100"))
-USERS = int(os.environ.get("USERS", "64"))
 
 
 class Open(Invoker):
-    """Sends RATE / USERS requests a second."""
+    """Sends its share of RATE."""
 
-    fixed_count = USERS
-    wait_time = constant_throughput(RATE / USERS)
+    def wait_time(self) -> float:
+        """Until the next request is due."""
+        users = self.environment.parsed_options.num_users or 1
+        wait_s: float = constant_throughput(RATE / users)(self)
+        return wait_s
 
     @task
     def next(self) -> None:
