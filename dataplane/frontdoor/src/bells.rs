@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use jd_link::Rings;
 use jd_ring::abi::SLOTS;
-use jd_ring::host::Bell;
+use jd_ring::host::{Bell, Sleeper};
 
 use crate::hash::Map;
 use crate::poll::{Poll, Token};
@@ -47,6 +47,8 @@ pub struct Bells {
     by_rings: Map<u64, Key>,
     /// Their guests need not wake this worker: it looks before it sleeps.
     awake: Vec<Key>,
+    /// Guests to be woken, only while guests are told.
+    sleepers: Vec<(Key, Sleeper)>,
     muted_until_ns: Option<u64>,
 }
 
@@ -129,6 +131,18 @@ impl Bells {
         }
     }
 
+    /// Whether a guest whose bell is awake has marked something by now.
+    pub fn hear(&mut self) -> bool {
+        let mut heard = false;
+        for &key in &self.awake {
+            if let Some(post) = self.posts.get_mut(key) {
+                post.dirty |= post.bell.take();
+                heard |= post.dirty != 0;
+            }
+        }
+        heard
+    }
+
     /// Whether there is news that no event will tell.
     pub fn has_news(&self) -> bool {
         !self.awake.is_empty()
@@ -188,6 +202,15 @@ impl Bells {
     }
 }
 
+/// What telling guests came to.
+#[derive(Clone, Copy, Debug)]
+pub struct Tellings {
+    /// How often bytes were published.
+    pub published: usize,
+    /// Guests that had to be woken.
+    pub woken: usize,
+}
+
 impl Worker {
     /// Serves the connections for which guests rang: each bell once, each connection as far as an event
     /// of its descriptor would.
@@ -240,7 +263,11 @@ impl Worker {
     }
 
     /// Tells the guests to whom this round published, each once. Only now: a wake may hand this core over.
-    pub fn tell_guests(&mut self) {
+    pub fn tell_guests(&mut self) -> Tellings {
+        let mut tellings = Tellings {
+            published: std::mem::take(&mut self.io.published),
+            woken: 0,
+        };
         // Their answers are found without a wake, if they give them before this worker sleeps.
         for key in &self.io.untold {
             let place = self.ups.get(*key).and_then(|up| up.conn.ring_place());
@@ -248,18 +275,34 @@ impl Worker {
                 self.bells.wake(post);
             }
         }
-        for place in 0..self.io.untold.len() {
-            let key = self.io.untold[place];
+        let (mut sleepers, mut broken) = (std::mem::take(&mut self.bells.sleepers), Vec::new());
+        for key in self.io.untold.drain(..) {
             let Some(up) = self.ups.get_mut(key) else {
                 continue;
             };
-            if !up.conn.tell_ring() {
-                match up.owner {
-                    Some(owner) => self.drive(owner),
-                    None => self.close_up(key),
-                }
+            match up.conn.mark_ring() {
+                Ok(None) => {}
+                Ok(Some(sleeper)) => sleepers.push((key, sleeper)),
+                Err(_) => broken.push(key),
             }
         }
-        self.io.untold.clear();
+        // Only when all is marked: who is woken first may have this core at once, and takes all that it finds.
+        for (key, sleeper) in sleepers.drain(..) {
+            match self.ups.get_mut(key).map(|up| up.conn.wake_ring(sleeper)) {
+                Some(Ok(woken)) => tellings.woken += usize::from(woken),
+                Some(Err(_)) => broken.push(key),
+                None => {}
+            }
+        }
+        self.bells.sleepers = sleepers;
+        for key in broken {
+            match self.ups.get(key).map(|up| up.owner) {
+                // It may go on to another function, which is told before the next sleep.
+                Some(Some(owner)) => self.drive(owner),
+                Some(None) => self.close_up(key),
+                None => {}
+            }
+        }
+        tellings
     }
 }

@@ -40,6 +40,8 @@ pub struct Io {
     pub moved: usize,
     /// Connections on rings whose guests are to be told of something before the next sleep.
     pub untold: Vec<Key>,
+    /// How often bytes were published on rings since guests were told.
+    pub published: usize,
 }
 
 /// A stream. Readiness is edge-triggered, so it is remembered until a call says otherwise.

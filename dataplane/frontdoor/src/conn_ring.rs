@@ -5,6 +5,7 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use jd_link::{Granted, Refusal, Rings};
+use jd_ring::host::Sleeper;
 use rustix::io::{ioctl_fionread, Errno};
 use rustix::net::{recv, RecvFlags};
 
@@ -90,10 +91,26 @@ impl Conn {
         }
     }
 
-    /// Tells the guest of everything since the last time; false: it broke the protocol.
-    pub fn tell_ring(&mut self) -> bool {
-        let told = self.ride.as_mut().map_or(Ok(()), |ride| ride.tell());
-        told.map_err(|error| self.cut_off(error)).is_ok()
+    /// Marks everything since the last time for the guest. One who sleeps is to be woken by [`Self::wake_ring`]
+    /// before this connection is closed: nobody else will.
+    ///
+    /// # Errors
+    /// It broke the protocol.
+    pub fn mark_ring(&mut self) -> io::Result<Option<Sleeper>> {
+        let marked = self.ride.as_mut().map_or(Ok(None), |ride| ride.mark());
+        marked.map_err(|error| self.cut_off(error))
+    }
+
+    /// Wakes a guest; true: it was there to be woken.
+    ///
+    /// # Errors
+    /// It broke the protocol.
+    pub fn wake_ring(&mut self, sleeper: Sleeper) -> io::Result<bool> {
+        let woken = self
+            .ride
+            .as_mut()
+            .map_or(Ok(false), |ride| ride.wake(sleeper));
+        woken.map_err(|error| self.cut_off(error))
     }
 
     fn tell_later(&mut self, io: &mut Io) {
@@ -175,6 +192,7 @@ impl Conn {
                 self.writable = self.unsent.is_empty();
                 io.moved += sent;
                 if sent > 0 {
+                    io.published += 1;
                     self.tell_later(io);
                 }
                 Ok(sent)

@@ -29,6 +29,7 @@ mod holder;
 mod identity;
 mod intake;
 mod mailbox;
+mod patience;
 mod pick;
 mod poll;
 mod pools;

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use jd_link::Rings;
-use jd_ring::host::{GuestState, HostEnd, RingError};
+use jd_ring::host::{GuestState, HostEnd, RingError, Sleeper, Told};
 
 use crate::slab::Key;
 
@@ -115,14 +115,25 @@ impl Ride {
         })
     }
 
-    /// Tells the guest of everything since the last time.
-    pub fn tell(&mut self) -> io::Result<()> {
+    /// Marks everything since the last time for the guest; one who sleeps is to be woken by [`Self::wake`].
+    pub fn mark(&mut self) -> io::Result<Option<Sleeper>> {
         self.untold = false;
         self.tells = self.tells.wrapping_add(1);
         if self.tells == 0 {
             self.count();
         }
-        self.with(|end| end.notify().map(drop))
+        self.with(HostEnd::mark)
+    }
+
+    /// Tells the guest of everything since the last time.
+    pub fn tell(&mut self) -> io::Result<()> {
+        let sleeper = self.mark()?;
+        sleeper.map_or(Ok(()), |sleeper| self.wake(sleeper).map(drop))
+    }
+
+    /// Wakes a guest; true: it was there to be woken.
+    pub fn wake(&mut self, sleeper: Sleeper) -> io::Result<bool> {
+        self.with(|end| Ok(end.wake(sleeper)? == Told::Woken))
     }
 
     /// Adds what it did to the counters of its sandbox.

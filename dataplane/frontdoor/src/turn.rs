@@ -3,12 +3,13 @@
 use std::io;
 use std::sync::Arc;
 
-use rustix::event::epoll::EventFlags;
+use rustix::event::epoll::{Event, EventFlags};
 
 use crate::clock::monotonic_ns;
 use crate::config::ns;
 use crate::down::Phase;
 use crate::mailbox::Command;
+use crate::patience::Round;
 use crate::poll::{Ready, Token};
 use crate::slab::Key;
 use crate::worker::{Flow, Worker};
@@ -22,15 +23,11 @@ impl Worker {
         let mut ready = Vec::with_capacity(crate::poll::BATCH);
         while !self.is_finished() {
             let timeout_ns = self.sleep_ns();
-            self.io.poll.wait(&mut ready, timeout_ns)?;
-            self.io.now_ns = monotonic_ns();
-            let shard = &self.shared.shards[self.index];
-            shard.wakeups.add(1);
-            shard.events.add(ready.len() as u64);
-            for &event in &ready {
-                self.event(Ready::of(event));
-            }
+            self.shared.shards[self.index].wakeups.add(1);
+            self.look(&mut ready, timeout_ns)?;
             self.serve_bells();
+            self.gather(&mut ready)?;
+            self.hand_over();
             self.go_on();
             self.run_ripe();
             self.fire_timers();
@@ -44,13 +41,58 @@ impl Worker {
         Ok(())
     }
 
+    /// Sleeps until something happens, at most `timeout_ns`, and serves it.
+    fn look(&mut self, ready: &mut Vec<Event>, timeout_ns: Option<u64>) -> io::Result<()> {
+        self.io.poll.wait(ready, timeout_ns)?;
+        self.io.now_ns = monotonic_ns();
+        self.shared.shards[self.index]
+            .events
+            .add(ready.len() as u64);
+        for &event in &*ready {
+            self.event(Ready::of(event));
+        }
+        Ok(())
+    }
+
+    /// Serves what came meanwhile as well, as long as that is worth the wait of those who are to be told.
+    fn gather(&mut self, ready: &mut Vec<Event>) -> io::Result<()> {
+        let began_ns = self.io.now_ns;
+        let mut looks = 0;
+        while self.patience.looks_again(&Round {
+            events: ready.len(),
+            published: self.io.published,
+            looks,
+            elapsed_ns: self.io.now_ns.saturating_sub(began_ns),
+        }) {
+            looks += 1;
+            self.look(ready, Some(0))?;
+        }
+        Ok(())
+    }
+
+    /// Tells the guests, and serves what they answered while they had this core: one look at shared memory
+    /// instead of a look at the kernel. Once only, so that no guest keeps the others from their turn.
+    fn hand_over(&mut self) {
+        if self.io.published == 0 {
+            return;
+        }
+        let told = self.tell_guests();
+        let answered = self.bells.hear();
+        self.patience.note(told.published, told.woken, answered);
+        if answered {
+            self.io.now_ns = monotonic_ns();
+            self.serve_bells();
+        }
+    }
+
     fn is_finished(&self) -> bool {
         self.stopping
             .is_some_and(|until_ns| self.downs.is_empty() || until_ns <= self.io.now_ns)
     }
 
     fn sleep_ns(&self) -> Option<u64> {
-        if !self.goes_on.is_empty() || !self.ripe.is_empty() || self.bells.has_news() {
+        let due = !self.goes_on.is_empty() || !self.ripe.is_empty() || !self.io.untold.is_empty();
+        if due || self.bells.has_news() {
             return Some(0);
         }
         let next = [

@@ -19,6 +19,7 @@ use crate::guests::Guests;
 use crate::hash::Map;
 use crate::identity::CallIds;
 use crate::mailbox::Mailbox;
+use crate::patience::Patience;
 use crate::poll::{Poll, Token};
 use crate::probe::Probe;
 use crate::queue::Queue;
@@ -72,6 +73,7 @@ pub struct Worker {
     pub guests: Guests,
     pub ups: Slab<Up>,
     pub bells: Bells,
+    pub patience: Patience,
     pub probes: Slab<Probe>,
     pub timers: Timers,
     /// Idle connections by replica, the one used last at the end.
@@ -117,6 +119,7 @@ impl Worker {
                 calendar: Calendar::default(),
                 moved: 0,
                 untold: Vec::new(),
+                published: 0,
             },
             routes,
             listeners: Slab::new(),
@@ -125,6 +128,7 @@ impl Worker {
             guests: Guests::default(),
             ups: Slab::new(),
             bells: Bells::default(),
+            patience: Patience::default(),
             probes: Slab::new(),
             timers: Timers::default(),
             pools: Map::default(),

@@ -144,6 +144,33 @@ fn a_sleeping_guest_is_woken_by_its_eventfd() {
 }
 
 #[test]
+fn one_wake_tells_of_all_that_was_marked_before() {
+    let slab = Slab::create().unwrap();
+    let view = slab.guest_view();
+    let index = slab.waiter_open().unwrap().unwrap();
+    let set = watching(slab.waiter_fd(index).unwrap());
+    let waiter = view.waiter(index).unwrap();
+    let mut ends: Vec<_> = (0..3).map(|_| slab.open(0).unwrap().unwrap()).collect();
+    for end in &mut ends {
+        view.end(&end.upgrade(0)).unwrap().set_waiter(Some(index));
+        end.publish(b"x").unwrap();
+    }
+    assert!(waiter.arm());
+    let mut sleepers: Vec<_> = ends.iter_mut().map(|end| end.mark().unwrap()).collect();
+    assert!(!rings(&set), "a mark is no wake");
+    let first = sleepers[0].take().expect("the guest sleeps");
+    assert!(sleepers.iter().all(Option::is_none), "one wake is enough");
+    assert_eq!(ends[0].wake(first).unwrap(), Told::Woken);
+    assert!(rings(&set));
+    assert_eq!(waiter.take(), 0b111);
+    let written: u64 = ends
+        .iter_mut()
+        .map(|end| end.take_counts().wakes_written)
+        .sum();
+    assert_eq!(written, 1);
+}
+
+#[test]
 fn a_filled_eventfd_neither_blocks_the_host_nor_loses_the_wake() {
     let slab = Slab::create().unwrap();
     let mut end = slab.open(0).unwrap().unwrap();

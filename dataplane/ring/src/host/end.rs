@@ -20,6 +20,11 @@ pub enum Told {
     Woken,
 }
 
+/// A guest that sleeps and nobody else will wake: it must be woken, also where this end is dead by then.
+#[must_use]
+#[derive(Debug)]
+pub struct Sleeper(u32);
+
 /// The host's end of one connection on a ring. `Send`; one thread at a time.
 ///
 /// After the first [`RingError`] every call answers with it: cut the connection. Dropping the end frees
@@ -187,30 +192,53 @@ impl HostEnd {
     /// # Errors
     /// The guest broke the protocol.
     pub fn notify(&mut self) -> Result<Told, RingError> {
+        match self.notice()? {
+            Notice::Nobody => Ok(Told::Nobody),
+            Notice::Awake => Ok(Told::Awake),
+            Notice::Waiter(waiter) => self.wake(Sleeper(waiter)),
+        }
+    }
+
+    /// As [`Self::notify`], but leaves a guest asleep that has to be woken: first mark all ends that have news,
+    /// then [`Self::wake`]. On one core a woken guest runs at once, and should find everything.
+    ///
+    /// # Errors
+    /// The guest broke the protocol.
+    pub fn mark(&mut self) -> Result<Option<Sleeper>, RingError> {
+        Ok(match self.notice()? {
+            Notice::Nobody | Notice::Awake => None,
+            Notice::Waiter(waiter) => Some(Sleeper(waiter)),
+        })
+    }
+
+    fn notice(&mut self) -> Result<Notice, RingError> {
         let image = self.shared.mapping.image();
         let slot = &image.slots[self.index as usize];
-        match counted(&mut self.side, &mut self.counts, |side| {
+        let notice = counted(&mut self.side, &mut self.counts, |side| {
             side.notice(slot, &image.waiters)
-        })? {
-            Notice::Nobody => Ok(Told::Nobody),
-            Notice::Awake => {
-                self.counts.wakes_avoided += 1;
-                Ok(Told::Awake)
-            }
-            Notice::Waiter(waiter) => {
-                // One that was never given has no eventfd, and nobody behind it.
-                let Some(eventfd) = self.shared.waiter_fd(waiter) else {
-                    return Ok(Told::Nobody);
-                };
-                if self.shared.toll.wake(|| write_wake(eventfd)).is_none() {
-                    return counted(&mut self.side, &mut self.counts, |side| {
-                        side.condemn(Violation::DearWakes)
-                    });
-                }
-                self.counts.wakes_written += 1;
-                Ok(Told::Woken)
-            }
+        })?;
+        if notice == Notice::Awake {
+            self.counts.wakes_avoided += 1;
         }
+        Ok(notice)
+    }
+
+    /// Wakes whom [`Self::mark`] found asleep.
+    ///
+    /// # Errors
+    /// The guest broke the protocol.
+    pub fn wake(&mut self, sleeper: Sleeper) -> Result<Told, RingError> {
+        // One that was never given has no eventfd, and nobody behind it.
+        let Some(eventfd) = self.shared.waiter_fd(sleeper.0) else {
+            return Ok(Told::Nobody);
+        };
+        if self.shared.toll.wake(|| write_wake(eventfd)).is_none() {
+            return counted(&mut self.side, &mut self.counts, |side| {
+                side.condemn(Violation::DearWakes)
+            });
+        }
+        self.counts.wakes_written += 1;
+        Ok(Told::Woken)
     }
 
     /// The violation that killed this end, if one did.

@@ -28,7 +28,7 @@ mod toll;
 
 pub use bell::Bell;
 pub use counts::Counts;
-pub use end::{HostEnd, Told};
+pub use end::{HostEnd, Sleeper, Told};
 pub use error::{RingError, SlabError};
 pub use fuzz::fuzz_one;
 pub use slab::Slab;
