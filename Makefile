@@ -115,10 +115,10 @@ $(STAMPS)/cargo-fuzz: | $(STAMPS)/debian
 	$(CARGO) install --quiet --locked --root .cache --version 0.13.2 cargo-fuzz
 	touch $@
 
-bench: setup $(STAMPS)/images ## measure, write loadtests/results/latest.json, print the goals beside it
+bench: setup $(STAMPS)/images ## measure (a quarter of an hour), write loadtests/results/latest.json, print the goals beside it
 	@$(BIN)/python -m loadtests.bench $(OPTIONS)
 
-bench-soak: setup $(STAMPS)/images ## 10,000 cold starts and what is left of them
+bench-soak: setup $(STAMPS)/images ## the part of bench with 10,000 cold starts and what is left of them alone
 	@$(BIN)/python -m loadtests.bench --only sustained --starts 10000 $(OPTIONS)
 
 bench-faasd: setup $(STAMPS)/images $(STAMPS)/incumbent ## measure beside OpenFaaS on containerd; OPTIONS=--quick for a short run

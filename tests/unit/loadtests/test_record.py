@@ -166,17 +166,6 @@ def test_committed_results_keep_the_schema() -> None:
     assert all(one.rounds >= 1 for one in ledger.load().records)
 
 
-def test_specification_lists_every_bound_of_every_goal() -> None:
-    text = (Path(__file__).parents[3] / "docs" / "specification.md").read_text()
-    rows = [row for row in text.splitlines() if row.startswith("|")]
-    for goal in goals.GOALS:
-        for bound in goal.bounds:
-            mentions = [f"`{goal.benchmark}/{bound.figure}`", f"`{bound}`"]
-            mentions += [f"`{subject}`" for subject in bound.subjects if subject]
-            found = [row for row in rows if all(mention in row for mention in mentions)]
-            assert found, f"docs/specification.md lacks a row with {' and '.join(mentions)}"
-
-
 def test_goals_name_figures_with_units_and_known_placements() -> None:
     for goal in goals.GOALS:
         for bound in goal.bounds:
