@@ -30,6 +30,7 @@ mod sandbox;
 mod shared;
 mod sockets;
 mod stack;
+mod stall;
 mod stash;
 mod stats;
 mod supervisor;

@@ -4,13 +4,19 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use crate::inbox::Inbox;
 use crate::shared::Shared;
+
+/// Number of the workers that serve one sandbox only.
+const ALONE: usize = usize::MAX;
 
 /// An attached sandbox and the worker that serves it.
 #[derive(Clone)]
 pub(crate) struct Entry {
     pub shared: Arc<Shared>,
+    /// Its number; [`ALONE`]: it has one of its own.
     pub worker: usize,
+    pub inbox: Arc<Inbox>,
 }
 
 /// The attached sandboxes.
@@ -37,7 +43,7 @@ impl Registry {
     }
 
     /// Adds a sandbox on the least loaded of `workers`.
-    pub fn add(&self, shared: &Arc<Shared>, workers: usize) -> io::Result<usize> {
+    pub fn add(&self, shared: &Arc<Shared>, workers: &[Arc<Inbox>]) -> io::Result<usize> {
         let mut entries = self.write();
         if entries.contains_key(&shared.name) {
             let text = format!("sandbox {} is attached already", shared.name);
@@ -49,15 +55,31 @@ impl Registry {
                 .filter(|entry| entry.worker == *worker)
                 .count()
         };
-        let worker = (0..workers).min_by_key(load).unwrap_or(0);
+        let worker = (0..workers.len()).min_by_key(load).unwrap_or(0);
         entries.insert(
             shared.name.clone(),
             Entry {
                 shared: Arc::clone(shared),
                 worker,
+                inbox: Arc::clone(&workers[worker]),
             },
         );
         Ok(worker)
+    }
+
+    /// A sandbox has a worker of its own from now on.
+    pub fn moved(&self, id: u64, inbox: Arc<Inbox>) {
+        let mut entries = self.write();
+        if let Some(entry) = entries.values_mut().find(|entry| entry.shared.id == id) {
+            (entry.worker, entry.inbox) = (ALONE, inbox);
+        }
+    }
+
+    /// The way to the worker of a sandbox.
+    pub fn inbox_of(&self, id: u64) -> Option<Arc<Inbox>> {
+        let entries = self.read();
+        let entry = entries.values().find(|entry| entry.shared.id == id)?;
+        Some(Arc::clone(&entry.inbox))
     }
 
     /// Removes a sandbox by its number: its name may belong to a newer one already.

@@ -157,7 +157,7 @@ impl Supervisor {
         let journal = Journal::take_over(journal.as_fd(), notify.as_fd())?;
         // Older kernels cannot; the wake then crosses cores.
         let _ = sys::notify::wake_on_this_core(notify.as_fd());
-        let worker = self.registry.add(&shared, self.inboxes.len())?;
+        let worker = self.registry.add(&shared, &self.inboxes)?;
         log::info!(
             "sandbox {} (init {init_pid}) is served by worker {worker}",
             shared.name
@@ -181,7 +181,8 @@ impl Supervisor {
     pub fn detach(&self, sandbox: &str, reason: &str) {
         if let Some(entry) = self.registry.get(sandbox) {
             self.registry.remove(entry.shared.id);
-            self.inboxes[entry.worker].send(Command::Detach(entry.shared.id, reason.to_owned()));
+            let command = Command::Detach(entry.shared.id, reason.to_owned());
+            entry.inbox.send(command);
         }
     }
 
@@ -277,6 +278,10 @@ impl Drop for Supervisor {
     fn drop(&mut self) {
         for inbox in &self.inboxes {
             inbox.send(Command::Stop);
+        }
+        for entry in self.registry.all() {
+            // Those that serve one sandbox end by themselves, and may sleep in a call of its.
+            entry.inbox.send(Command::Stop);
         }
         self.world.egress.send(Task::Stop);
         for thread in self.threads.drain(..) {

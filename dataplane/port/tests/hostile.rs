@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::io::Read;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::PathBuf;
 use std::process::Command;
@@ -93,6 +94,37 @@ fn a_herd_of_accepts_leaves_neighbours_their_share() {
     let world = one_worker();
     let _hostile = flood(&world, "herd", 440);
     neighbour(&world, 2, 200);
+}
+
+#[test]
+fn a_guest_that_makes_its_worker_wait_gets_one_of_its_own() {
+    let can = Command::new(&*FLOODS).args(["can_stall", "0"]).status();
+    if !can.unwrap().success() {
+        eprintln!("skipped: this kernel or user has no userfaultfd(2)");
+        return;
+    }
+    let world = one_worker();
+    let mut hostile = flood(&world, "stall", 20);
+    let wanted = "calls that make the supervisor wait";
+    world
+        .recorder
+        .wait(|event| matches!(event, Event::Violation { kind, .. } if kind == wanted));
+    // A call of its that waited has moved with it.
+    let mut served = String::new();
+    let dialled = world.supervisor.dial("hostile", 9000).unwrap();
+    support::blocking(dialled)
+        .read_to_string(&mut served)
+        .unwrap();
+    assert_eq!(served, "moved");
+    while !hostile.printed().contains("no more") {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    // Its worker waits for ever now, and nobody else does.
+    neighbour(&world, 0, 50);
+    drop(hostile);
+    world
+        .recorder
+        .wait(|event| matches!(event, Event::Detached { sandbox, .. } if sandbox == "hostile"));
 }
 
 #[test]

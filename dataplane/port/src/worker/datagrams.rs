@@ -7,7 +7,7 @@ use std::time::Instant;
 use rustix::event::epoll::{self, EventFlags};
 
 use super::{Source, Timer, Worker};
-use crate::budget::worked;
+use crate::stall::Began;
 
 /// What is listened for on the supervisor's half.
 pub(super) const WANTED: EventFlags = EventFlags::IN.union(EventFlags::RDHUP);
@@ -22,7 +22,7 @@ impl Worker {
         let Some(datagram) = resident.sandbox.datagram_by_id(id) else {
             return;
         };
-        let started = worked();
+        let began = Began::new(None);
         if flags.contains(EventFlags::IN) {
             resident.sandbox.drain_datagram(&self.world, &datagram);
         }
@@ -36,7 +36,7 @@ impl Worker {
             return self.listen_to_datagram(id, EventFlags::empty());
         }
         let now = Instant::now();
-        if let Some(rest) = resident.budget.spend(worked().saturating_sub(started), now) {
+        if let Some(rest) = resident.budget.spend(began.worked(), now) {
             resident.sandbox.shared.tally.rests.add();
             self.listen_to_datagram(id, EventFlags::empty());
             self.timers

@@ -1,6 +1,7 @@
 //! A thread that answers the notified calls of its sandboxes. It waits only in epoll.
 
 mod datagrams;
+mod lone;
 mod parked;
 mod rest;
 mod source;
@@ -16,13 +17,14 @@ use rustix::event::epoll::{self, EventFlags};
 use rustix::event::Timespec;
 use rustix::io::Errno;
 
-use crate::budget::{worked, Budget};
+use crate::budget::Budget;
 use crate::call::{Notification, Outcome, Reply};
 use crate::egress::Task;
 use crate::host::Event;
 use crate::inbox::{Command, Inbox};
 use crate::registry::Registry;
 use crate::sandbox::{Sandbox, World};
+use crate::stall::Stalls;
 use crate::sys::notify;
 use datagrams::WANTED;
 use parked::{Parked, PARKED_MAX};
@@ -34,6 +36,7 @@ struct Resident {
     sandbox: Sandbox,
     init: OwnedFd,
     budget: Budget,
+    stalls: Stalls,
     /// Until when nothing is done for it, as it took more than its share.
     rests_until: Option<Instant>,
     parked: usize,
@@ -47,6 +50,8 @@ pub(crate) struct Worker {
     inbox: Arc<Inbox>,
     commands: Receiver<Command>,
     residents: HashMap<u64, Resident>,
+    /// It serves one sandbox that holds up others, and ends with it.
+    lone: bool,
     parked: HashMap<u64, Parked>,
     next_parked: u64,
     timers: BinaryHeap<Reverse<(Instant, Timer)>>,
@@ -68,6 +73,7 @@ impl Worker {
             inbox,
             commands,
             residents: HashMap::new(),
+            lone: false,
             parked: HashMap::new(),
             next_parked: 1,
             timers: BinaryHeap::new(),
@@ -107,12 +113,18 @@ impl Worker {
                 }
             }
             self.run_timers();
+            if self.lone && self.residents.is_empty() {
+                return;
+            }
         }
     }
 
     fn read_inbox(&mut self) -> bool {
         self.inbox.hush();
         while let Ok(command) = self.commands.try_recv() {
+            let Some(command) = self.pass_on(command) else {
+                continue;
+            };
             match command {
                 Command::Attach(sandbox, init) => self.attach(*sandbox, init),
                 Command::Detach(id, reason) => self.evict(id, &reason),
@@ -135,24 +147,16 @@ impl Worker {
 
     fn attach(&mut self, sandbox: Sandbox, init: OwnedFd) {
         let id = sandbox.shared.id;
-        let added = epoll::add(
-            &self.epoll,
-            &sandbox.notify,
-            Source::Notify(id).data(),
-            EventFlags::IN,
-        )
-        .and_then(|()| epoll::add(&self.epoll, &init, Source::Init(id).data(), EventFlags::IN));
-        let budget = Budget::new(Instant::now());
-        self.residents.insert(
-            id,
-            Resident {
-                sandbox,
-                init,
-                budget,
-                rests_until: None,
-                parked: 0,
-            },
-        );
+        let resident = Resident {
+            sandbox,
+            init,
+            budget: Budget::new(Instant::now()),
+            stalls: Stalls::default(),
+            rests_until: None,
+            parked: 0,
+        };
+        let added = self.watch(&resident);
+        self.residents.insert(id, resident);
         if let Err(error) = added {
             self.evict(id, &format!("its descriptors cannot be watched: {error}"));
         }
@@ -190,6 +194,7 @@ impl Worker {
 
     /// Takes and answers one call; epoll comes back if there is another, after the other sandboxes.
     fn serve(&mut self, id: u64) {
+        let began = self.begin(id);
         let Some(resident) = self.residents.get_mut(&id) else {
             return;
         };
@@ -198,7 +203,6 @@ impl Worker {
         let Ok(call) = notify::receive(sandbox.notify.as_fd()) else {
             return;
         };
-        let started = worked();
         sandbox.shared.tally.notifications.add();
         if !sandbox.journal.open(call.id) {
             let _ = notify::fail(sandbox.notify.as_fd(), call.id, libc::ENOBUFS);
@@ -206,7 +210,7 @@ impl Worker {
         }
         let reply = sandbox.handle(&self.world, &call);
         self.settle(id, call, reply);
-        self.charge(id, started);
+        self.charge(id, &began);
     }
 
     /// Carries out what a handler decided; false: the caller is gone, or cannot be told.

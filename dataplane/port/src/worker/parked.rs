@@ -59,6 +59,18 @@ impl Worker {
         self.set_timer(id);
     }
 
+    /// Parks a call that waited at another worker.
+    pub(super) fn park_again(&mut self, parked: Parked) {
+        let id = self.next_parked;
+        self.next_parked += 1;
+        if let Some(resident) = self.residents.get_mut(&parked.sandbox) {
+            resident.parked += 1;
+        }
+        self.parked.insert(id, parked);
+        self.listen_for(id);
+        self.set_timer(id);
+    }
+
     /// Arms epoll for what a parked call waits for, once.
     fn listen_for(&self, id: u64) {
         let Some(parked) = self.parked.get(&id) else {

@@ -4,25 +4,38 @@
 use std::cmp::Reverse;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use jd_link::{Granted, Owner, Refusal};
 use rustix::event::epoll::{self, EventFlags};
 use rustix::io::Errno;
 
 use super::{Source, Timer, Worker};
-use crate::budget::worked;
+use crate::stall::Began;
 
 impl Worker {
-    /// Charges a sandbox what this thread worked since `started`, and what it slept in its calls.
-    pub(super) fn charge(&mut self, id: u64, started: Duration) {
+    /// Begins a piece of work for a sandbox.
+    pub(super) fn begin(&self, id: u64) -> Began {
+        Began::new(self.residents.get(&id).map(|resident| &resident.stalls))
+    }
+
+    /// Charges a sandbox what this thread worked since then, and what it slept in its calls. One that makes it
+    /// sleep for long is set apart.
+    pub(super) fn charge(&mut self, id: u64, began: &Began) {
         let alone = self.residents.len() < 2;
         let Some(resident) = self.residents.get_mut(&id) else {
             return;
         };
         let now = Instant::now();
         let slept = std::mem::take(&mut resident.sandbox.slept);
-        let took = worked().saturating_sub(started) + slept;
+        let worked = began.worked();
+        if resident.stalls.note(began, worked, now) && !self.lone {
+            resident
+                .sandbox
+                .report(&self.world, "calls that make the supervisor wait");
+            return self.set_apart(id);
+        }
+        let took = worked + slept;
         let Some(rest) = resident.budget.spend(took, now) else {
             return;
         };
@@ -73,16 +86,16 @@ impl Worker {
             self.timers.push(Reverse((until, Timer::Ready(id))));
             return;
         }
-        let started = worked();
+        let began = self.begin(sandbox);
         self.resume(id);
-        self.charge(sandbox, started);
+        self.charge(sandbox, &began);
     }
 
     /// The egress thread made a connection for a parked call, or could not.
     pub(super) fn connected(&mut self, sandbox: u64, cookie: u64, result: Result<OwnedFd, Errno>) {
-        let started = worked();
+        let began = self.begin(sandbox);
         self.finish(sandbox, cookie, result);
-        self.charge(sandbox, started);
+        self.charge(sandbox, &began);
     }
 
     /// A connection's owner changed it over for a parked call, or refused.
@@ -93,13 +106,13 @@ impl Worker {
         outcome: Result<Granted, Refusal>,
         owner: Arc<dyn Owner>,
     ) {
-        let started = worked();
+        let began = self.begin(sandbox);
         let changed = outcome.is_ok();
         if !self.finish_upgrade(sandbox, number, outcome) && changed {
             // Nobody reads the ring, and nobody will read the socket in its right order.
             owner.cut();
         }
-        self.charge(sandbox, started);
+        self.charge(sandbox, &began);
     }
 
     /// Looks whether a parked call must be released, unless its sandbox rests.
@@ -111,9 +124,9 @@ impl Worker {
             self.timers.push(Reverse((until, Timer::Parked(id))));
             return;
         }
-        let started = worked();
+        let began = self.begin(sandbox);
         self.look(id, now);
-        self.charge(sandbox, started);
+        self.charge(sandbox, &began);
     }
 
     fn listen_to(&self, id: u64, flags: EventFlags) {

@@ -7,8 +7,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <linux/userfaultfd.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <unistd.h>
 
@@ -175,6 +179,49 @@ static void sweep(int sockets) {
     }
 }
 
+// The page with the address of every connect is missing until somebody fills it in: whoever reads it waits,
+// some times for a moment, then for ever.
+static int faults;
+static char *page;
+
+static void *fill_slowly(void *with) {
+    for (int i = (int)(long)with; i > 0; i--) {
+        struct uffd_msg message;
+        if (read(faults, &message, sizeof message) <= 0) exit(1);
+        usleep(50000);
+        struct uffdio_zeropage zero = {.range = {.start = (unsigned long)page, .len = 4096}};
+        ioctl(faults, UFFDIO_ZEROPAGE, &zero);
+    }
+    printf("no more\n");
+    fflush(stdout);
+    return NULL;
+}
+
+static void *serve_one(void *listening) {
+    int fd = accept((int)(long)listening, NULL, NULL);
+    if (write(fd, "moved", 5) == 5) close(fd);
+    return NULL;
+}
+
+static void stall(int times) {
+    spawn(serve_one, (void *)(long)listener(9000, 8));
+    faults = (int)syscall(SYS_userfaultfd, O_CLOEXEC);
+    struct uffdio_api api = {.api = UFFD_API};
+    page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    struct uffdio_register whole = {.range = {.start = (unsigned long)page, .len = 4096},
+                                    .mode = UFFDIO_REGISTER_MODE_MISSING};
+    if (faults < 0 || ioctl(faults, UFFDIO_API, &api) || ioctl(faults, UFFDIO_REGISTER, &whole)) {
+        exit(1);
+    }
+    spawn(fill_slowly, (void *)(long)times);
+    for (;;) {
+        int fd = socket(AF_INET, SOCK_STREAM, 0);
+        madvise(page, 4096, MADV_DONTNEED);
+        connect(fd, (void *)page, sizeof(struct sockaddr_in));
+        close(fd);
+    }
+}
+
 static void empty_datagrams(void) {
     struct sockaddr_in outside = at("192.0.2.1", 9);
     struct mmsghdr messages[32];
@@ -190,11 +237,13 @@ static void empty_datagrams(void) {
 int main(int count, char **arguments) {
     if (count < 3) return 2;
     const char *what = arguments[1];
+    if (!strcmp(what, "can_stall")) return syscall(SYS_userfaultfd, O_CLOEXEC) < 0;
     int number = atoi(arguments[2]);
     if (!strcmp(what, "block")) block(number);
     else if (!strcmp(what, "parked")) parked(number);
     else if (!strcmp(what, "herd")) herd(number);
     else if (!strcmp(what, "sweep")) sweep(number);
+    else if (!strcmp(what, "stall")) stall(number);
     else if (!strcmp(what, "datagrams")) empty_datagrams();
     else return 2;
     for (;;) pause();
