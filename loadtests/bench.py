@@ -43,7 +43,7 @@ def main(
     seed: Annotated[int, typer.Option(help="Order within the rounds; 0: any.")] = 0,
     patience: Annotated[
         float, typer.Option(min=0, help="Seconds in all to wait for quiet moments.")
-    ] = 120.0,
+    ] = 60.0,
     keep: Annotated[bool, typer.Option("--record/--no-record", help="Write latest.json.")] = True,
 ) -> None:
     """Measure junctiond beside the bare functions and nginx before them."""

@@ -11,6 +11,7 @@ from loadtests.attachment import ControlRefused
 from loadtests.echo import EchoFailed
 from loadtests.function_image import ImageUnusable
 from loadtests.gateway import GatewayRefused
+from loadtests.machine import REPOSITORY
 from loadtests.mark import FAILED, Mark, shortened
 from loadtests.record import now_text
 
@@ -98,8 +99,9 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, FAILURES):
         return str(error)
     frames = traceback.extract_tb(error.__traceback__)
-    where = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
-    return f"{type(error).__name__}{where}: {error}"
+    ours = [one for one in frames if Path(one.filename).is_relative_to(REPOSITORY)] or frames
+    where = f" at {Path(ours[-1].filename).name}:{ours[-1].lineno}" if ours else ""
+    return f"{type(error).__name__}{where}: {error}".removesuffix(": ")
 
 
 def leaves(error: BaseException) -> Iterator[BaseException]:

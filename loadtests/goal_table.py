@@ -73,6 +73,8 @@ def finding_text(finding: Finding) -> str:
     beside = [f"{other} {figure_text(value)}" for other, value in finding.beside]
     if finding.bound.of is not goals.Of.VALUE:
         beside.insert(0, figure_text(finding.value))
+    if finding.rounds is not None:
+        beside.append(f"rounds: {finding.rounds}")
     shown = f" ({', '.join(beside)})" if beside else ""
     return f"{name}{sign}{figure_text(finding.measured)}{shown}"
 

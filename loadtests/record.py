@@ -76,7 +76,7 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def amounts(self) -> Amounts:
         """What goals limit."""
-        return Amounts(self.value, self.ratio, self.difference, self.baseline_value)
+        return Amounts(self.value, self.ratio, self.difference, self.baseline_value, self.rounds)
 
     @property
     def scope(self) -> Scope:

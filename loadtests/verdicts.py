@@ -8,6 +8,9 @@ from loadtests.goals import GOALS, Bound, Goal, Of
 
 SHOWN = ("bare", "nginx")
 """Baselines that are shown beside every figure that has them."""
+ROUNDS_MIN = 5
+SINGLE = ("sustained", "idle")
+"""Sections that have no interleaved rounds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +21,7 @@ class Finding:
         measured: what the bound limits; None where nothing was measured.
         value: the figure itself, which the bound may limit only beside another one.
         beside: the same figure of the baselines of `SHOWN` and of the bound's own.
+        rounds: how many it is the median of, where these are fewer than a verdict should rest on; else None.
     """
 
     bound: Bound
@@ -25,6 +29,7 @@ class Finding:
     measured: float | None
     value: float | None = None
     beside: tuple[tuple[str, float], ...] = ()
+    rounds: int | None = None
 
     @property
     def met(self) -> bool | None:
@@ -71,6 +76,7 @@ class Amounts(NamedTuple):
     ratio: float | None
     difference: float | None
     baseline_value: float | None = None
+    rounds: int = ROUNDS_MIN
 
 
 def applies(bound: Bound, benchmark: str, key: Key) -> bool:
@@ -136,4 +142,12 @@ def _finding(bound: Bound, hit: Key, measured: Mapping[Key, Amounts]) -> Finding
         if other is not None and other.baseline_value is not None:
             beside.append((name, other.baseline_value))
     amounts = measured[hit]
-    return Finding(bound, hit.subject, amount(bound, amounts), amounts.value, tuple(beside))
+    few = hit.benchmark not in SINGLE and amounts.rounds < ROUNDS_MIN
+    return Finding(
+        bound,
+        hit.subject,
+        amount(bound, amounts),
+        amounts.value,
+        tuple(beside),
+        amounts.rounds if few else None,
+    )

@@ -10,15 +10,13 @@ from loadtests.baselines import Target
 from loadtests.effort import BODY_BYTES, EDGE
 from loadtests.failure import Attempts, Place
 from loadtests.generators import ClientReport, GeneratorFailed, Measured
-from loadtests.incumbent.effort import OPEN_CONNECTIONS, Effort
+from loadtests.incumbent.effort import ENDS, OPEN_CONNECTIONS, Effort
 from loadtests.mark import DISTURBED
 from loadtests.quantiles import quantile
 from loadtests.quiet import Quiet
 from loadtests.series import Series
 
 FAILED_SHARE_MAX = 0.01
-ENDS = (1, EDGE, 64)
-"""Connections of the closed loops that are measured in less detail."""
 QUANTILES = (("p50", 0.5), ("p90", 0.9), ("p99", 0.99))
 
 

@@ -57,7 +57,7 @@ def only_run(raw: Path) -> journal.Journal:
 def test_a_whole_run_ends_well(monkeypatch: pytest.MonkeyPatch, raw: Path):
     status, output = run(monkeypatch, measured)
     assert status == 0
-    assert "epoll +10 (40, bare 30)" in " ".join(output.split())
+    assert "epoll +10 (40, bare 30, rounds: 1)" in " ".join(output.split())
     assert only_run(raw).complete
 
 
@@ -66,7 +66,7 @@ def test_a_failed_cell_is_shown_and_is_the_exit_status(monkeypatch: pytest.Monke
     assert status == 1
     shown = " ".join(output.split())
     assert "ZeroDivisionError at test_bench.py" in shown
-    assert "epoll +10 (40, bare 30)" in shown
+    assert "epoll +10 (40, bare 30, rounds: 1)" in shown
     found = only_run(raw)
     assert (found.complete, [mark.subject for mark in found.marks]) == (True, ["hello"])
 

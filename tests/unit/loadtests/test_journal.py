@@ -68,7 +68,7 @@ def test_a_killed_run_is_rendered_into_its_folder(tmp_path: Path):
     journal.write(run_of(), tmp_path)
     page = report.write_run(tmp_path, keep=False)
     assert page == tmp_path / "RESULTS.md"
-    assert "epoll +15 (50, bare 35)" in page.read_text()
+    assert "epoll +15 (50, bare 35, rounds: 2)" in page.read_text()
     assert "| hello | ring | S | 1 | warm-up | why |" in page.read_text()
 
 

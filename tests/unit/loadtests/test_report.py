@@ -39,7 +39,7 @@ def test_page_has_goals_chapters_and_machines(tmp_path: Path):
     (tmp_path / "hop.png").touch()
     page = render(Known(tuple(records())), CHAPTERS, tmp_path)
     assert re.search(r"p50.*\| S \| <= bare \+ 15 us \| <= bare \+ 10 us \|.*epoll \+10", page)
-    assert "epoll +10 (40.5, bare 30.5, nginx 80.5)" in page
+    assert "epoll +10 (40.5, bare 30.5, nginx 80.5, rounds: 2)" in page
     assert "; not measured: hello, asyncio, node-hello, nginx, aes |" in page
     assert "**no**" in page  # memory
     assert "![What the platform adds to the bare function](results/hop.png)" in page
