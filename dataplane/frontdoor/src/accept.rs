@@ -1,5 +1,6 @@
 //! Public doors: taking connections in, within bounds.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
@@ -11,15 +12,13 @@ use rustix::net::{acceptfrom_with, sockopt, SocketFlags};
 
 use crate::config::ns;
 use crate::conn::Conn;
+use crate::crowd::Crowd;
 use crate::deadlines::{Deadline, Deadlines};
 use crate::down::{Down, Exchange, Phase};
 use crate::poll::Token;
 use crate::shed::Pace;
 use crate::slab::Key;
 use crate::worker::Worker;
-
-/// Connections taken from one door before others have their turn.
-const BURST: usize = 16;
 
 /// How long a door stays closed after the kernel had no descriptor or memory for a connection: without a
 /// pause the door would be readable all the time and the worker would spin.
@@ -32,6 +31,7 @@ const KEEPALIVE: Duration = Duration::from_secs(30);
 /// A public door.
 pub struct Listener {
     socket: TcpListener,
+    crowd: Crowd,
     /// Not watched until then; [`u64::MAX`]: until a connection ends.
     paused_until_ns: Option<u64>,
 }
@@ -50,6 +50,7 @@ impl Worker {
             poll.add_listener(&socket, Token::Listener(key))?;
             Ok::<_, io::Error>(Listener {
                 socket,
+                crowd: Crowd::default(),
                 paused_until_ns: None,
             })
         })?;
@@ -74,12 +75,23 @@ impl Worker {
 
     /// Takes connections in.
     pub fn accept(&mut self, key: Key) {
-        for _ in 0..BURST {
+        let asked = self.listeners.get(key).map_or(0, |door| door.crowd.asked());
+        let taken = self.take_in(key, asked);
+        if let Some(door) = self.listeners.get_mut(key) {
+            door.crowd.note(taken);
+        }
+    }
+
+    /// Takes up to `asked` connections in and says how many there were.
+    fn take_in(&mut self, key: Key, asked: usize) -> usize {
+        let mut taken = 0;
+        while taken < asked {
             if self.is_full() {
-                return self.pause(key, u64::MAX);
+                self.pause(key, u64::MAX);
+                break;
             }
             let Some(listener) = self.listeners.get(key) else {
-                return;
+                break;
             };
             match acceptfrom_with(
                 &listener.socket,
@@ -90,15 +102,18 @@ impl Worker {
                     let peer = peer.map_or_else(String::new, |peer| peer.to_string());
                     self.add_down(socket, peer, None);
                 }
-                Err(Errno::AGAIN) => return,
+                Err(Errno::AGAIN) => break,
                 // The client was gone before it was taken in (accept(2)).
                 Err(Errno::CONNABORTED | Errno::INTR | Errno::PROTO | Errno::PERM) => {}
                 Err(error) => {
                     log::warn!("cannot take connections in for a moment: {error} (raise the limit of open files?)");
-                    return self.pause(key, self.io.now_ns + PAUSE_NS);
+                    self.pause(key, self.io.now_ns + PAUSE_NS);
+                    break;
                 }
             }
+            taken += 1;
         }
+        taken
     }
 
     fn pause(&mut self, key: Key, until_ns: u64) {
@@ -163,15 +178,15 @@ impl Worker {
             return;
         }
         let (io, timers) = (&self.io, &mut self.timers);
-        let added = self.downs.try_insert_with(|key| {
+        let Ok(key) = self.downs.try_insert_with(|key| {
             let token = Token::Down(key);
-            let conn = Conn::new(socket, token, true, io)?;
+            let conn = Conn::unwatched(socket, token);
             let mut deadlines = Deadlines::new();
             deadlines.set(
                 Deadline::Idle,
                 io.now_ns.saturating_add(ns(self.shared.timeouts.idle)),
             );
-            Ok::<_, io::Error>(Down {
+            Ok::<_, Infallible>(Down {
                 conn,
                 peer,
                 guest,
@@ -185,14 +200,23 @@ impl Worker {
                 goes_on: false,
             })
         });
-        match added {
-            Ok(key) => {
-                self.shared.shards[self.index].connections.add(1);
-                self.drive(key);
-            }
-            Err(error) => {
-                log::warn!("a connection cannot be watched: {error}");
-                guest.into_iter().for_each(|guest| self.guests.leave(guest));
+        self.shared.shards[self.index].connections.add(1);
+        self.unwatched.push(key);
+        self.drive(key);
+    }
+
+    /// Watches the connections that were taken in since the last sleep and are still there: one that was
+    /// answered and closed by then costs no call for this.
+    pub fn watch_accepted(&mut self) {
+        while let Some(key) = self.unwatched.pop() {
+            let Some(down) = self.downs.get_mut(key) else {
+                continue;
+            };
+            if let Err(error) = down.conn.watch(&self.io.poll) {
+                log::warn!(
+                    "a connection cannot be watched: {error} (raise fs.epoll.max_user_watches?)"
+                );
+                self.client_gone(key);
             }
         }
     }

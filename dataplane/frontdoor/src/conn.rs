@@ -52,6 +52,8 @@ pub struct Conn {
     token: Token,
     pub readable: bool,
     writable: bool,
+    /// It is in the worker's epoll set.
+    watched: bool,
     watches_writing: bool,
     busy: bool,
     /// The peer ended its sending side: read until that end comes.
@@ -82,13 +84,21 @@ impl Conn {
 
     /// Takes over a stream and watches it; `readable` says whether a first read is likely to find something.
     pub fn new(fd: OwnedFd, token: Token, readable: bool, io: &Io) -> io::Result<Self> {
-        io.poll.add_stream(&fd, token)?;
-        Ok(Self {
+        let mut conn = Self::unwatched(fd, token);
+        conn.readable = readable;
+        conn.watch(&io.poll)?;
+        Ok(conn)
+    }
+
+    /// Takes over a stream that is to be watched before the next sleep.
+    pub fn unwatched(fd: OwnedFd, token: Token) -> Self {
+        Self {
             fd,
             ride: None,
             token,
-            readable,
+            readable: true,
             writable: true,
+            watched: false,
             watches_writing: false,
             busy: false,
             half_closed: false,
@@ -100,7 +110,16 @@ impl Conn {
             toll: None,
             received: Buf::default(),
             unsent: Buf::default(),
-        })
+        }
+    }
+
+    /// Watches it, if it is not watched yet. What happened before is told then.
+    pub fn watch(&mut self, poll: &Poll) -> io::Result<()> {
+        if !self.watched {
+            poll.add_stream(&self.fd, self.token)?;
+            self.watched = true;
+        }
+        Ok(())
     }
 
     /// Notes what epoll said.
@@ -207,6 +226,7 @@ impl Conn {
         io.moved += sent;
         let waits = !self.unsent.is_empty() && !self.broken;
         if waits != self.watches_writing {
+            self.watch(&io.poll)?;
             io.poll.watch_writing(&self.fd, self.token, waits)?;
             self.watches_writing = waits;
         }

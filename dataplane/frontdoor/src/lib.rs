@@ -14,6 +14,7 @@ mod clock;
 mod config;
 mod conn;
 mod control;
+mod crowd;
 mod date;
 mod deadlines;
 mod dispatch;

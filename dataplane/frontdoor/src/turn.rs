@@ -22,6 +22,7 @@ impl Worker {
     pub fn run(&mut self) -> io::Result<()> {
         let mut ready = Vec::with_capacity(crate::poll::BATCH);
         while !self.is_finished() {
+            self.watch_accepted();
             let timeout_ns = self.sleep_ns();
             self.shared.shards[self.index].wakeups.add(1);
             self.look(&mut ready, timeout_ns)?;

@@ -70,6 +70,8 @@ pub struct Worker {
     /// Whether some door is paused.
     pub doors_paused: bool,
     pub downs: Slab<Down>,
+    /// Clients taken in since the last sleep: not watched yet.
+    pub unwatched: Vec<Key>,
     pub guests: Guests,
     pub ups: Slab<Up>,
     pub bells: Bells,
@@ -125,6 +127,7 @@ impl Worker {
             listeners: Slab::new(),
             doors_paused: false,
             downs: Slab::new(),
+            unwatched: Vec::new(),
             guests: Guests::default(),
             ups: Slab::new(),
             bells: Bells::default(),
