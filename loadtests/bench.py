@@ -14,7 +14,7 @@ from loadtests import generators, journal, plot, record, report, table
 from loadtests.effort import FULL, QUICK
 from loadtests.failure import FAILURES, Attempts
 from loadtests.interrupt import run
-from loadtests.ledger import LATEST, append
+from loadtests.ledger import LATEST, Known, append
 from loadtests.placement import Placement
 from loadtests.quiet import Quiet
 from loadtests.record import now_text
@@ -92,18 +92,21 @@ def _keep(session: Session, *, latest: bool) -> None:
     run_of = session.journal(complete=True)
     journal.write(run_of, session.folder)
     _plot(session, run_of, RESULTS if latest else session.folder)
+    known = run_of.known
     if latest:
-        append(run_of.known, replaced=run_of.replaced)
+        known = append(known, replaced=run_of.replaced)
         out.print(f"recorded: {LATEST}; {report.write()}")
-    _show(run_of)
+    _show(run_of, known)
 
 
-def _show(run_of: journal.Journal) -> None:
+def _show(run_of: journal.Journal, known: Known) -> None:
+    """Shows what this run measured, and the goals by all that is known: other runs measure some of them."""
     records, provenance = run_of.known.records, run_of.provenance
-    facts, verdicts = provenance.machine, record.judge(records)
+    facts, verdicts = provenance.machine, record.judge(known.records)
     out.print(table.warm(records, run_of.marks))
     out.print(table.others(records))
-    out.print(table.goal_rows(verdicts, f"goals at {provenance.commit}", run_of.marks))
+    title = f"goals at {provenance.commit}; what was not measured now is of the run before"
+    out.print(table.goal_rows(verdicts, title, known.marks))
     out.print(
         f"{facts.cpu}, {facts.cores} cores, Linux {facts.kernel}, cgroup {facts.cgroup}. "
         f"Steal {facts.steal_share:.1%}, load at the start {facts.load_1m}."

@@ -59,7 +59,7 @@ def _draw(drawn: dict[str, Line], title: str, dress: Callable[["Axes"], None], p
     # Imported here: matplotlib takes a second to load and only pictures need it.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
-    from matplotlib.ticker import ScalarFormatter
+    from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter, StrMethodFormatter
 
     figure = Figure(figsize=(8, 4.5), dpi=120, layout="constrained")
     FigureCanvasAgg(figure)
@@ -69,6 +69,9 @@ def _draw(drawn: dict[str, Line], title: str, dress: Callable[["Axes"], None], p
     dress(axes)
     axes.set_xticks(sorted({x for points in drawn.values() for x, _ in points}))
     axes.xaxis.set_major_formatter(ScalarFormatter())
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
     axes.set_title(title, fontsize=9)
     axes.grid(visible=True, which="both", alpha=0.3)
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
