@@ -103,17 +103,18 @@ class Sampler:
 
     def cpu_ns(self, sandbox: str) -> int | None:
         """CPU time of a sandbox so far; None where it has no control group (any more)."""
-        if sandbox not in self._files:
-            for folder in cgroup_folders(self._parent, sandbox):
-                for name in ("cpuacct.usage", "cpu.stat"):
-                    path = folder / name
-                    # Version 1's cpu.stat counts throttling alone.
-                    if path.exists() and (
-                        name == "cpuacct.usage" or "usage_usec" in path.read_text()
-                    ):
-                        return parse_cpu_ns(self._read(sandbox, path))
-            return None
-        return parse_cpu_ns(self._read(sandbox, Path()))
+        if sandbox in self._files:
+            return parse_cpu_ns(self._read(sandbox, Path()))
+        for folder in cgroup_folders(self._parent, sandbox):
+            for name in ("cpuacct.usage", "cpu.stat"):
+                text = self._read(sandbox, folder / name)
+                # Version 1's cpu.stat counts throttling alone.
+                if name == "cpuacct.usage" or "usage_usec" in text:
+                    used_ns = parse_cpu_ns(text)
+                    if used_ns is not None:
+                        return used_ns
+                self._drop(sandbox)
+        return None
 
     def forget(self, sandbox: str) -> None:
         """Closes what was open for a sandbox."""
@@ -152,7 +153,7 @@ class Sampler:
                 handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
                 self._files[key] = handle
             return os.pread(handle, _READ_BYTES, 0).decode()
-        except OSError:  # the group is gone
+        except OSError:  # the group is gone, perhaps between the two calls (ENODEV)
             self._drop(key)
             return ""
 

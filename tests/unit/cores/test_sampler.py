@@ -1,4 +1,5 @@
 import os
+import errno
 from pathlib import Path
 
 import pytest
@@ -51,4 +52,22 @@ def test_a_look_at_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert (first.sandboxes_ns, second.sandboxes_ns) == ({"a": 1000}, {"a": 2500})
     assert first.workers_ns == {}, "this process has no front door"
     sampler.forget("a")
+    sampler.close()
+
+
+def test_a_group_that_goes_between_open_and_read_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*_: object) -> bytes:
+        raise OSError(errno.ENODEV, "No such device")
+
+    (tmp_path / "cpuacct.usage").write_text("7\n")
+    monkeypatch.setattr("junctiond.cores.sampler.cgroup_folders", lambda *_: [tmp_path])
+    sampler = Sampler((0,), (0,), "p")
+    assert sampler.cpu_ns("a") == 7
+    with monkeypatch.context() as patch:
+        patch.setattr("junctiond.cores.sampler.os.pread", gone)
+        assert sampler.cpu_ns("a") is None, "by a file that was open"
+        assert sampler.cpu_ns("b") is None, "by one that is opened now"
+    assert sampler.cpu_ns("a") == 7
     sampler.close()
