@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from loadtests import generators, journal, plot, record, report, table
+from loadtests import generators, journal, neighbours, plot, record, report, table
 from loadtests.effort import FULL, QUICK
 from loadtests.failure import FAILURES, Attempts
 from loadtests.interrupt import run
@@ -44,9 +44,13 @@ def main(
     patience: Annotated[
         float, typer.Option(min=0, help="Seconds in all to wait for quiet moments.")
     ] = 60.0,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Refuse to begin on a machine that others use.")
+    ] = False,
     keep: Annotated[bool, typer.Option("--record/--no-record", help="Write latest.json.")] = True,
 ) -> None:
     """Measure junctiond beside the bare functions and nginx before them."""
+    neighbours.check(neighbours.look(), out.print, strict=strict)
     effort = QUICK if quick else FULL
     chosen = [MAIN] if quick else [*Placement]
     session = Session(

@@ -13,6 +13,7 @@ from loadtests.function_image import ImageUnusable
 from loadtests.gateway import GatewayRefused
 from loadtests.machine import REPOSITORY
 from loadtests.mark import FAILED, Mark, shortened
+from loadtests.neighbours import MachineBusy
 from loadtests.record import now_text
 
 FAILURES = (
@@ -22,6 +23,7 @@ FAILURES = (
     ImageUnusable,
     ControlRefused,
     EchoFailed,
+    MachineBusy,
     PermissionError,
 )
 """What a user can mend; the message says how."""

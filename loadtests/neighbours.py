@@ -6,17 +6,22 @@ the figures; it never decides whether a figure counts.
 
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 CORES_MAX = 0.1
 """What another process may take on average, of one core."""
+LOOK_S = 1.0
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 KERNEL_THREADS = 2
 """The parent of the kernel's own threads (kthreadd), which work for whoever makes them."""
 PROC = Path("/proc")
+
+
+class MachineBusy(Exception):
+    """Somebody else uses the machine; the message says who."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +64,26 @@ def watching(own: Iterable[int]) -> Iterator[Watch]:
     yield watch
     elapsed_s = (time.monotonic_ns() - began_ns) / 1e9
     watch.found = busy(before, now(), elapsed_s, {os.getpid(), *own})
+
+
+def look(seconds: float = LOOK_S) -> list[Neighbour]:
+    """Who uses the machine now, before anything is measured."""
+    with watching([]) as watch:
+        time.sleep(seconds)
+    return watch.found
+
+
+def check(found: list[Neighbour], say: Callable[[str], None], *, strict: bool) -> None:
+    """Tells who uses the machine.
+
+    Raises:
+        MachineBusy: somebody does, and `strict` asks for a machine of its own.
+    """
+    if found:
+        who = ", ".join(map(str, found))
+        if strict:
+            raise MachineBusy(f"{who}: end it, or measure without --strict")
+        say(f"not alone on this machine: {who}")
 
 
 def busy(before: Processes, after: Processes, elapsed_s: float, own: set[int]) -> list[Neighbour]:

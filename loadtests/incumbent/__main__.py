@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from loadtests import generators, journal, machine, plot, record, report, table
+from loadtests import generators, journal, machine, neighbours, plot, record, report, table
 from loadtests.effort import BODY_BYTES
 from loadtests.failure import FAILURES, Attempts, Place
 from loadtests.incumbent import chapter, plots
@@ -114,6 +114,9 @@ def main(
     patience: Annotated[
         float, typer.Option(min=0, help="Seconds in all to wait for quiet moments.")
     ] = 60.0,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Refuse to begin on a machine that others use.")
+    ] = False,
     keep: Annotated[bool, typer.Option("--record/--no-record", help="Write latest.json.")] = True,
 ) -> None:
     """Measure junctiond beside OpenFaaS on containerd, as shipped and with cached look-ups, bare and nginx."""
@@ -121,6 +124,7 @@ def main(
     unknown = sorted(set(parts) - set(PARTS))
     if unknown:
         raise typer.BadParameter(f"{', '.join(unknown)}: choose of {', '.join(PARTS)}")
+    neighbours.check(neighbours.look(), out.print, strict=strict)
     effort = QUICK if quick else FULL
     current = Run(
         effort=replace(effort, rounds=rounds or effort.rounds),

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from loadtests import bench, journal
+from loadtests import bench, journal, neighbours
 from loadtests.failure import Place
 from loadtests.record import Subject
 from loadtests.series import OURS, Series
@@ -45,6 +45,7 @@ def raw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def run(monkeypatch: pytest.MonkeyPatch, measure) -> tuple[int, str]:
     monkeypatch.setattr(bench, "measure", measure)
+    monkeypatch.setattr(neighbours, "look", list)
     done = CliRunner().invoke(bench.app, ["--no-record", "--seed", "1"])
     return done.exit_code, done.output
 

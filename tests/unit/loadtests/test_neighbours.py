@@ -5,7 +5,19 @@ import subprocess
 import sys
 import time
 
-from loadtests.neighbours import TICKS_PER_S, Process, busy, now, parse, watching
+import pytest
+
+from loadtests.neighbours import (
+    TICKS_PER_S,
+    MachineBusy,
+    Neighbour,
+    Process,
+    busy,
+    check,
+    now,
+    parse,
+    watching,
+)
 
 STAT = "42 (a) b (c) S 7 42 42 0 -1 4194304 1 0 0 0 150 50 9 9 20 0 1 0 12345 1 1"
 
@@ -47,3 +59,12 @@ def test_what_runs_below_us_is_ours():
             pass
     assert os.getpid() not in [one.pid for one in watch.found]
     assert os.getpid() in now()
+
+
+def test_a_strict_run_does_not_begin_beside_others():
+    said: list[str] = []
+    check([], said.append, strict=True)
+    check([Neighbour(7, "rustc", 0.5)], said.append, strict=False)
+    assert said == ["not alone on this machine: rustc (7) took 0.50 cores"]
+    with pytest.raises(MachineBusy, match=r"rustc \(7\).*--strict"):
+        check([Neighbour(7, "rustc", 0.5)], said.append, strict=True)
