@@ -26,7 +26,8 @@ pub struct Handover {
 
 /// One keeper's connection.
 pub struct Keeper {
-    socket: OwnedFd,
+    /// Its end tells the keeper that jnetd has let go of its sandbox.
+    pub socket: OwnedFd,
     /// Sandbox it handed over, once it did.
     pub sandbox: Option<String>,
 }

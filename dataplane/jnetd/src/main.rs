@@ -10,6 +10,7 @@ mod inbox;
 mod keeper;
 mod logging;
 mod operations;
+mod parting;
 mod plane;
 mod serve;
 mod sockets;

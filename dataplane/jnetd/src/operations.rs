@@ -89,9 +89,10 @@ impl Operations {
         })
     }
 
-    /// Forgets a sandbox; the supervisor tells the clients why, as it does of one that ended by itself.
-    pub fn detach(&self, sandbox: &str, reason: &str) {
-        self.plane.ports.detach(sandbox, reason);
+    /// Forgets a sandbox; the supervisor tells the clients why, as it does of one that ended by itself. False: it
+    /// has done so already.
+    pub fn detach(&self, sandbox: &str, reason: &str) -> bool {
+        self.plane.ports.detach(sandbox, reason)
     }
 
     /// Executes one request; `None`: the answer comes later through the inbox.

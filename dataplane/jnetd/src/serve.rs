@@ -15,6 +15,7 @@ use crate::client::{Client, Closed};
 use crate::inbox::Inbox;
 use crate::keeper::{Keeper, Said};
 use crate::operations::Operations;
+use crate::parting::Parting;
 use crate::sockets::peer_is_root;
 
 /// Connections of clients and keepers together; past this new ones are closed at once.
@@ -57,6 +58,7 @@ pub struct Server {
     operations: Operations,
     clients: HashMap<u64, Client>,
     keepers: HashMap<u64, Keeper>,
+    parting: Parting,
     next_connection: u64,
 }
 
@@ -80,6 +82,7 @@ impl Server {
             operations,
             clients,
             keepers,
+            parting: Parting::default(),
             next_connection,
         })
     }
@@ -182,8 +185,11 @@ impl Server {
             return;
         };
         let _ = epoll::delete(&self.epoll, &keeper);
+        // The end of its connection tells the keeper that nothing of its sandbox is held any more.
         if let Some(sandbox) = keeper.sandbox {
-            self.operations.detach(&sandbox, reason);
+            if self.operations.detach(&sandbox, reason) {
+                self.parting.add(sandbox, keeper.socket);
+            }
         }
     }
 
@@ -229,7 +235,12 @@ impl Server {
     fn deliver(&mut self) {
         for message in self.inbox.take() {
             match message {
-                Message::Event(event) => self.publish(&event),
+                Message::Event(event) => {
+                    if let Event::Detached { sandbox, .. } = &event {
+                        self.parting.release(sandbox);
+                    }
+                    self.publish(&event);
+                }
                 Message::Reply { client, reply } => self.reply(client, &reply),
             }
         }

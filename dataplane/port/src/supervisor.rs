@@ -177,13 +177,16 @@ impl Supervisor {
         ))
     }
 
-    /// Stops serving a sandbox; `reason` goes into the event. Unknown names are ignored.
-    pub fn detach(&self, sandbox: &str, reason: &str) {
-        if let Some(entry) = self.registry.get(sandbox) {
+    /// Stops serving a sandbox; `reason` goes into [`crate::Event::Detached`], which comes when nothing of it
+    /// is held any more. False: there is none of that name, and none of its is held.
+    pub fn detach(&self, sandbox: &str, reason: &str) -> bool {
+        let entry = self.registry.get(sandbox);
+        if let Some(entry) = &entry {
             self.registry.remove(entry.shared.id);
             let command = Command::Detach(entry.shared.id, reason.to_owned());
             entry.inbox.send(command);
         }
+        entry.is_some()
     }
 
     /// Connects to the guest's listener of `port`: a non-blocking AF_UNIX stream. From any thread of

@@ -113,13 +113,16 @@ impl Attachment {
         }
     }
 
-    /// Ends the connection and waits a moment until jnetd has ended it too, for then it holds nothing of the sandbox.
-    pub fn part(self, longest: &Timespec) {
-        if let Some(connection) = self.connection.filter(|_| self.accepted) {
-            let _ = shutdown(&connection, Shutdown::Write);
-            let mut watched = [PollFd::new(&connection, PollFlags::RDHUP)];
-            let _ = poll(&mut watched, Some(longest));
-        }
+    /// Ends the connection and waits until jnetd has ended it too; whether it did: then it holds nothing of the
+    /// sandbox.
+    #[must_use]
+    pub fn part(self, longest: &Timespec) -> bool {
+        let Some(connection) = self.connection else {
+            return true;
+        };
+        let _ = shutdown(&connection, Shutdown::Write);
+        let mut watched = [PollFd::new(&connection, PollFlags::RDHUP)];
+        poll(&mut watched, Some(longest)).is_ok_and(|ended| ended > 0)
     }
 
     /// Says why jnetd does not want the sandbox, once for each reason: it is asked again every second.
@@ -203,6 +206,32 @@ mod tests {
             now = attachment.retry_at;
         }
         assert_eq!(waits, [10, 20, 40, 80, 160, 320, 640, 1000, 1000]);
+    }
+
+    #[test]
+    fn only_an_end_of_jnetds_counts_as_parted() {
+        let pair = || {
+            let kind = SocketType::SEQPACKET;
+            rustix::net::socketpair(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None)
+                .expect("a pair")
+        };
+        let part = |connection, seconds| {
+            let attachment = Attachment {
+                connection,
+                ..Attachment::new()
+            };
+            let longest = Timespec {
+                tv_sec: seconds,
+                tv_nsec: 20_000_000,
+            };
+            attachment.part(&longest)
+        };
+        let (ours, held) = pair();
+        assert!(!part(Some(ours), 0));
+        let (ours, gone) = pair();
+        drop((held, gone));
+        assert!(part(Some(ours), 60));
+        assert!(part(None, 60));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use rustix::stdio::dup2_stdin;
 
 use crate::berth::{self, Berth};
 use crate::cgroup_parent::Parent;
-use crate::keeper::{self, Support};
+use crate::keeper::{self, Outcome, Support};
 use crate::spec::Spec;
 use crate::sys::clone::exit_now;
 use crate::sys::namespace::keep_only;
@@ -18,14 +18,14 @@ use crate::sys::title::set_title;
 /// Descriptors that [`keep_only`] gives to a keeper: leash and two namespaces.
 pub(crate) const HANDED_OVER: usize = 3;
 
-/// The life of a keeper; false where its program was not executed.
+/// The life of a keeper.
 pub(crate) fn keep(
     spec: Spec,
     parent: Option<Parent>,
     berth: Berth,
     leash: OwnedFd,
     launcher: Pid,
-) -> bool {
+) -> Outcome {
     let prepared = || -> io::Result<Support> {
         // A keeper that nobody could find yet goes with its launcher; `keeper::run` ends that.
         set_parent_process_death_signal(Some(Signal::KILL))?;
@@ -56,6 +56,6 @@ pub(crate) fn keep(
     let outcome = prepared().and_then(|support| keeper::run(spec, support));
     outcome.unwrap_or_else(|error| {
         eprintln!("jsandbox: {id}: {error}");
-        false
+        Outcome::Failed
     })
 }

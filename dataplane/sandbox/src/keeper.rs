@@ -41,11 +41,22 @@ const READ_BYTES: usize = 16 * 1024;
 /// Signals that ask the keeper to end its sandbox.
 const SIGNALS: [i32; 3] = [libc::SIGTERM, libc::SIGINT, libc::SIGHUP];
 
-/// How long jnetd may take to let go of a sandbox that has ended, so that its namespaces can be used again.
+/// How long jnetd may take to let go of a sandbox that has ended; its namespaces are not used again otherwise.
 const LET_GO_WAIT: Timespec = Timespec {
-    tv_sec: 0,
-    tv_nsec: 100_000_000,
+    tv_sec: 2,
+    tv_nsec: 0,
 };
+
+/// What became of a sandbox and of what it had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Its program was executed, and jnetd has let go of it.
+    Ended,
+    /// Its program was executed; whether jnetd holds something of it is not known.
+    Held,
+    /// Its program was not executed.
+    Failed,
+}
 
 /// What a keeper is given by the launcher that forked it; a keeper that was executed has none of it.
 #[derive(Debug, Default)]
@@ -58,11 +69,11 @@ pub struct Support {
     pub leash: Option<OwnedFd>,
 }
 
-/// Runs a sandbox from start to end. Returns whether its program was executed.
+/// Runs a sandbox from start to end.
 ///
 /// # Errors
 /// Only when not even the state file can be written; everything else ends up in it.
-pub fn run(spec: Spec, support: Support) -> io::Result<bool> {
+pub fn run(spec: Spec, support: Support) -> io::Result<Outcome> {
     // First of all: from here on a SIGTERM waits until there is something to stop in order.
     let signals = signals::signal_descriptor(&SIGNALS)?;
     fs::create_dir_all(&spec.run_dir)?;
@@ -95,10 +106,15 @@ pub fn run(spec: Spec, support: Support) -> io::Result<bool> {
     if let Some(error) = &state.error {
         eprintln!("jsandbox: {}: {error}", state.id);
     }
-    if let Some(attachment) = attachment.filter(|_| heard) {
-        attachment.part(&LET_GO_WAIT);
-    }
-    Ok(state.status == Status::Exited)
+    // Without a launcher that heard it nobody waits for the namespaces.
+    let parted = attachment
+        .filter(|_| heard)
+        .is_some_and(|attachment| attachment.part(&LET_GO_WAIT));
+    Ok(match (state.status, parted) {
+        (Status::Exited, true) => Outcome::Ended,
+        (Status::Exited, false) => Outcome::Held,
+        _ => Outcome::Failed,
+    })
 }
 
 /// The life of a sandbox. One that cannot be brought back from its snapshot is started once more in the ordinary way.

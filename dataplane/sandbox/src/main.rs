@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use jd_sandbox::keeper::{self, Support};
+use jd_sandbox::keeper::{self, Outcome, Support};
 use jd_sandbox::spec::{Spec, SPEC_BYTES_MAX};
 use jd_sandbox::sys::namespace;
 use jd_sandbox::{probe, serve, sweep};
@@ -59,8 +59,8 @@ fn run(file: &Path) -> ExitCode {
     let outcome = read(file)
         .and_then(|spec| keeper::run(spec, Support::default()).map_err(|error| error.to_string()));
     match outcome {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
+        Ok(Outcome::Ended | Outcome::Held) => ExitCode::SUCCESS,
+        Ok(Outcome::Failed) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("jsandbox: {error}");
             ExitCode::FAILURE

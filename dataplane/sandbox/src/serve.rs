@@ -18,7 +18,8 @@ use rustix::stdio::stdin;
 use crate::berth::{Berth, Berths};
 use crate::cgroup_parent::Parent;
 use crate::forked::{keep, HANDED_OVER};
-use crate::leash;
+use crate::keeper::Outcome;
+use crate::leash::{self, Heard};
 use crate::orders::{take_frame, tell, Event, Request};
 use crate::seccomp;
 use crate::spec::{Spec, SpecError};
@@ -44,6 +45,8 @@ struct Running {
     run_dir: PathBuf,
     pidfd: OwnedFd,
     leash: OwnedFd,
+    /// What it said there so far.
+    said: Vec<u8>,
     berth: Option<Berth>,
     /// It has told how its sandbox ended, and so has the daemon been.
     ended: Option<Status>,
@@ -190,7 +193,7 @@ impl Launcher {
         let (pidfd, pid) = match fork_into(0)? {
             Side::Child => {
                 let parent = self.parent.take();
-                exit_now(i32::from(!keep(spec, parent, berth, theirs, launcher)))
+                exit_now(exit_code(keep(spec, parent, berth, theirs, launcher)))
             }
             Side::Parent { pid, pidfd } => (pidfd, pid),
         };
@@ -215,6 +218,7 @@ impl Launcher {
             run_dir: spec.run_dir,
             pidfd,
             leash,
+            said: Vec::new(),
             berth: Some(berth),
             ended: None,
         };
@@ -227,10 +231,13 @@ impl Launcher {
         let Some(running) = self.running.get_mut(&serial) else {
             return Ok(());
         };
-        let state = leash::hear(&running.leash);
+        let heard = leash::hear(&running.leash, &mut running.said);
+        if matches!(heard, Heard::Part) {
+            return Ok(());
+        }
         // Once is all it says; an end without a word is told by its pidfd.
         let _ = epoll::delete(&self.events, &running.leash);
-        let Some(state) = state else {
+        let Heard::State(state) = heard else {
             return Ok(());
         };
         running.ended = Some(state.status);
@@ -258,15 +265,16 @@ impl Launcher {
         if self.serials.get(&running.id) == Some(&serial) {
             self.serials.remove(&running.id);
         }
-        waitid(WaitId::PidFd(running.pidfd.as_fd()), WaitIdOptions::EXITED)?;
+        let end = waitid(WaitId::PidFd(running.pidfd.as_fd()), WaitIdOptions::EXITED)?;
         match running.ended {
-            Some(Status::Exited) => {
-                if let Some(berth) = running.berth.take() {
+            Some(_) => {
+                // Where jnetd may still hold something of it, the namespaces go with the last who holds them.
+                let free = end.and_then(|end| end.exit_status()) == Some(exit_code(Outcome::Ended));
+                if let Some(berth) = running.berth.take().filter(|_| free) {
                     self.berths.give_back(berth);
                 }
                 Ok(())
             }
-            Some(_) => Ok(()),
             // Killed: the daemon removes what it left.
             None => tell(&Event::Ended {
                 sandbox: &running.id,
@@ -274,6 +282,15 @@ impl Launcher {
                 clean: false,
             }),
         }
+    }
+}
+
+/// How a keeper tells the launcher what became of its berth.
+fn exit_code(outcome: Outcome) -> i32 {
+    match outcome {
+        Outcome::Ended => 0,
+        Outcome::Failed => 1,
+        Outcome::Held => 3,
     }
 }
 

@@ -183,8 +183,10 @@ impl Worker {
             let _ = epoll::delete(&self.epoll, &datagram.end);
         }
         self.world.egress.send(Task::Forget { owner: id });
-        self.registry.remove(id);
         let sandbox = resident.sandbox.shared.name.clone();
+        // Who hears of the end, or finds the name free, may count on it that nothing is held here.
+        drop(resident);
+        self.registry.remove(id);
         log::info!("sandbox {sandbox} is no longer served: {reason}");
         self.world.host.event(Event::Detached {
             sandbox,

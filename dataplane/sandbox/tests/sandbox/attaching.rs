@@ -3,6 +3,8 @@
 use std::os::unix::fs::MetadataExt;
 use std::thread;
 
+use rustix::process::Signal;
+
 use crate::common::{sys, Host, PATIENCE};
 use serde_json::json;
 
@@ -62,8 +64,11 @@ fn a_call_waits_for_a_supervisor_and_survives_its_death() {
 fn the_connection_ends_with_the_sandbox() {
     let mut host = Host::new();
     let offers = host.listen();
-    let keeper = host.start(&["exit", "0"]);
+    // One that ends by itself may have ended before anything was offered.
+    let keeper = host.start(&["on-term"]);
     let offer = offers.recv_timeout(PATIENCE).expect("an offer");
+    host.wait_for("ready");
+    keeper.signal(Signal::TERM);
     keeper.end();
     let mut byte = [0_u8; 1];
     assert_eq!(rustix::io::read(&offer.connection, &mut byte), Ok(0));
