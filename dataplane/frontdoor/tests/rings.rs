@@ -257,9 +257,16 @@ fn who_cannot_ride_is_told_so() {
         });
     });
     let mut client = world.connect();
-    for expected in [Refusal::Already, Refusal::Already, Refusal::Unsuitable] {
+    let (already, unsuitable) = (Err(Refusal::Already), Err(Refusal::Unsuitable));
+    // It leaves just before it asks for the second time: either may be seen first.
+    for expected in [
+        [&already, &already],
+        [&already, &unsuitable],
+        [&unsuitable, &unsuitable],
+    ] {
         assert_eq!(client.post("/function/f", b"x").text(), "x");
-        assert_eq!(told.recv().unwrap(), Err(expected));
+        let answer = told.recv().unwrap();
+        assert!(expected.contains(&&answer), "{answer:?}");
     }
 }
 
