@@ -98,24 +98,31 @@ impl Buf {
     }
 
     /// The memory to append to.
+    #[inline]
     pub fn back(&mut self, pool: &mut BufPool) -> &mut Vec<u8> {
         if self.data.capacity() == 0 {
             self.data = pool.get();
         }
-        self.count(pool);
+        if self.data.capacity() != self.counted {
+            self.count(pool);
+        }
         &mut self.data
     }
 
     /// The memory to append to, with room for at least `room` bytes.
     pub fn back_with_room(&mut self, room: usize, pool: &mut BufPool) -> &mut Vec<u8> {
-        let tight = self.data.capacity() - self.data.len() < room;
-        if tight && self.start > 0 && !self.keeps {
+        if self.data.capacity() - self.data.len() < room {
+            self.make_room(room, pool);
+        }
+        self.back(pool)
+    }
+
+    fn make_room(&mut self, room: usize, pool: &mut BufPool) {
+        if self.start > 0 && !self.keeps {
             self.data.drain(..self.start);
             self.start = 0;
         }
         self.back(pool).reserve(room);
-        self.count(pool);
-        &mut self.data
     }
 
     /// Moves `count` bytes from the front of `from` to the back, without a copy where whole buffers can be
@@ -210,8 +217,8 @@ impl Buf {
     /// Gives the memory back if nothing is in it.
     pub fn release(&mut self, pool: &mut BufPool) {
         if self.is_empty() && self.data.capacity() > 0 {
-            self.clear();
             pool.put(std::mem::take(&mut self.data));
+            self.clear();
             self.count(pool);
         }
     }

@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jd_http::HeaderSpace;
 use jd_link::Toll;
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll::EventFlags;
@@ -36,6 +37,8 @@ pub struct Io {
     /// Monotonic time of this round.
     pub now_ns: u64,
     pub calendar: Calendar,
+    /// For the headers of the head that is read at the moment.
+    pub headers: HeaderSpace,
     /// Bytes read and written since somebody set it to zero: whether a step got anywhere.
     pub moved: usize,
     /// Connections on rings whose guests are to be told of something before the next sleep.

@@ -35,23 +35,33 @@ impl Worker {
 
     /// Serves a request to a function, or lets it wait.
     pub fn dispatch(&mut self, key: Key) {
-        let Some(down) = self.downs.get(key) else {
-            return;
-        };
-        let Some(function) = down.exchange.function.clone() else {
+        let Some(down) = self.downs.get_mut(key) else {
             return;
         };
         let limited = down.exchange.limited;
+        // Taken out and put back, for counting a reference up and down costs as much as routing.
+        let Some(function) = down.exchange.function.take() else {
+            return;
+        };
         function.state.shards[self.index].started.add(1);
         // Whoever waits already came first.
-        if limited && self.queues.contains_key(&function.state.id) {
+        let found = if limited && self.queues.contains_key(&function.state.id) {
             let limit = function.settings.replica_inflight_max;
-            let why = why_not(&function, limit, self.io.now_ns).unwrap_or(Why::Behind);
-            return self.wait(key, &function, why);
+            Err(why_not(&function, limit, self.io.now_ns).unwrap_or(Why::Behind))
+        } else {
+            self.acquire(&function, limited)
+        };
+        let waits = match &found {
+            Ok(_) => None,
+            Err(why) => Some((Arc::clone(&function), *why)),
+        };
+        if let Some(down) = self.downs.get_mut(key) {
+            down.exchange.function = Some(function);
         }
-        match self.acquire(&function, limited) {
-            Ok((replica, up)) => self.start(key, Some(replica), up),
-            Err(why) => self.wait(key, &function, why),
+        if let Some((function, why)) = waits {
+            self.wait(key, &function, why);
+        } else if let Ok((replica, up)) = found {
+            self.start(key, Some(replica), up);
         }
     }
 

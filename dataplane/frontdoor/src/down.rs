@@ -10,6 +10,7 @@ use crate::conn::Conn;
 use crate::deadlines::{Deadline, Deadlines};
 use crate::shed::Pace;
 use crate::slab::Key;
+use crate::stamp::Stamp;
 use crate::table::{Function, Replica};
 use crate::timers::Slot;
 
@@ -63,9 +64,9 @@ pub struct Exchange {
     pub provider_guest: Option<IpAddr>,
     /// Head for the next hop, until a connection takes it.
     pub request: Buf,
-    pub call_id: Vec<u8>,
+    /// Of an invocation: what tells it from all others.
+    pub stamp: Stamp,
     pub started_ns: u64,
-    pub started_unix_ns: u64,
     pub method: Method,
     pub version: Version,
     /// Whether the client's connection outlives this exchange.
@@ -93,9 +94,6 @@ pub struct Exchange {
     pub ticket: Option<u64>,
 }
 
-/// Memory for a call id kept between requests, in bytes; a client can send much longer ones.
-const CALL_ID_KEPT_BYTES: usize = 128;
-
 impl Exchange {
     pub fn new() -> Self {
         Self {
@@ -105,9 +103,8 @@ impl Exchange {
             up: None,
             provider_guest: None,
             request: Buf::default(),
-            call_id: Vec::new(),
+            stamp: Stamp::default(),
             started_ns: 0,
-            started_unix_ns: 0,
             method: Method::Other,
             version: Version::Http11,
             keep_alive: false,
@@ -131,13 +128,12 @@ impl Exchange {
 
     /// Makes it ready for the next request, with the memory it has.
     pub fn reset(&mut self) {
-        let mut call_id = std::mem::take(&mut self.call_id);
-        call_id.clear();
-        call_id.shrink_to(CALL_ID_KEPT_BYTES);
+        let mut stamp = std::mem::take(&mut self.stamp);
+        stamp.clear();
         let mut request = std::mem::take(&mut self.request);
         request.clear();
         *self = Self {
-            call_id,
+            stamp,
             request,
             ..Self::new()
         };

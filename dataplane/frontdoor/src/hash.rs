@@ -30,11 +30,10 @@ impl Hasher for Quick {
         for word in &mut words {
             self.add(u64::from_le_bytes(word.try_into().unwrap_or_default()));
         }
-        let mut last = [0; 8];
-        let rest = words.remainder();
-        last[..rest.len()].copy_from_slice(rest);
-        // The length tells a short word from one that ends in zeroes.
-        self.add(u64::from_le_bytes(last) ^ (bytes.len() as u64) << 56);
+        let rest = words.remainder().iter();
+        let last = rest.fold(0, |word, &byte| (word << 8) | u64::from(byte));
+        // The length tells a short word from one that begins with zeroes.
+        self.add(last ^ ((bytes.len() as u64) << 56));
     }
 
     fn write_u8(&mut self, byte: u8) {

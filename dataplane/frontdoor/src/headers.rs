@@ -1,8 +1,9 @@
 //! Heads as they go on: written straight into the buffer that is sent.
 
-use jd_http::{push_decimal, push_field, Field, Framing, RequestHead, ResponseHead, Version};
+use jd_http::{push_field, push_number, Field, Framing, RequestHead, ResponseHead, Version};
 
 use crate::down::{Exchange, Recode};
+use crate::stamp::Stamp;
 
 /// What the head of a request to a function or the provider needs beside the client's own.
 pub struct Onward<'a> {
@@ -10,10 +11,8 @@ pub struct Onward<'a> {
     pub target: &'a str,
     /// Whether it goes to a function.
     pub function: bool,
-    /// Sent where the client gave no `X-Call-Id`.
-    pub call_id: &'a [u8],
-    /// Unix nanoseconds.
-    pub started_unix_ns: u64,
+    /// Of an invocation.
+    pub stamp: &'a Stamp,
     /// `ip:port` of the client.
     pub peer: &'a str,
 }
@@ -29,7 +28,7 @@ pub fn push_request(out: &mut Vec<u8>, head: &RequestHead<'_, '_>, onward: &Onwa
     out.extend_from_slice(b" HTTP/1.1\r\n");
     push_field(out, "Host", head.host.unwrap_or(b"localhost"));
     // Only the platform says when a request came in.
-    jd_http::copy_fields(out, head.forwarded(), |field| {
+    head.copy_fields(out, |field| {
         !(field == Field::Host || (onward.function && field == Field::StartTime))
     });
     if !head.forwarded_for {
@@ -39,10 +38,7 @@ pub fn push_request(out: &mut Vec<u8>, head: &RequestHead<'_, '_>, onward: &Onwa
         push_field(out, "X-Forwarded-Host", host);
     }
     if onward.function {
-        if head.call_id.is_none() {
-            push_field(out, "X-Call-Id", onward.call_id);
-        }
-        push_number(out, "X-Start-Time", onward.started_unix_ns);
+        out.extend_from_slice(onward.stamp.lines(head.call_id.is_none(), true));
     }
     push_request_framing(out, head);
     out.extend_from_slice(b"\r\n");
@@ -50,11 +46,11 @@ pub fn push_request(out: &mut Vec<u8>, head: &RequestHead<'_, '_>, onward: &Onwa
 
 fn push_request_framing(out: &mut Vec<u8>, head: &RequestHead<'_, '_>) {
     match head.framing {
-        Framing::Length(length) => push_number(out, "Content-Length", length),
+        Framing::Length(length) => push_number(out, "Content-Length: ", length),
         Framing::Chunked => push_field(out, "Transfer-Encoding", b"chunked"),
         // Servers ask for a length with these (RFC 9110, section 8.6).
         _ if matches!(head.method_text, "POST" | "PUT" | "PATCH") => {
-            push_number(out, "Content-Length", 0)
+            push_number(out, "Content-Length: ", 0)
         }
         _ => {}
     }
@@ -64,19 +60,9 @@ fn push_request_framing(out: &mut Vec<u8>, head: &RequestHead<'_, '_>) {
     }
 }
 
-fn push_number(out: &mut Vec<u8>, name: &str, number: u64) {
-    out.extend_from_slice(name.as_bytes());
-    out.extend_from_slice(b": ");
-    push_decimal(out, number);
-    out.extend_from_slice(b"\r\n");
-}
-
 /// Appends seconds with six decimals.
 pub fn push_seconds(out: &mut Vec<u8>, duration_ns: u64) {
-    let micros = duration_ns / 1000;
-    push_decimal(out, micros / 1_000_000);
-    out.push(b'.');
-    jd_http::push_padded(out, micros % 1_000_000, 6);
+    jd_http::push_millionths(out, duration_ns / 1000);
 }
 
 /// What a response head needs beside the function's own.
@@ -93,12 +79,9 @@ fn push_platform(out: &mut Vec<u8>, backward: &Backward<'_>, head: Option<&Respo
     if !exchange.for_function {
         return;
     }
-    if head.is_none_or(|head| !head.call_id) {
-        push_field(out, "X-Call-Id", &exchange.call_id);
-    }
-    if head.is_none_or(|head| !head.start_time) {
-        push_number(out, "X-Start-Time", exchange.started_unix_ns);
-    }
+    let call_id = head.is_none_or(|head| !head.call_id);
+    let start_time = head.is_none_or(|head| !head.start_time);
+    out.extend_from_slice(exchange.stamp.lines(call_id, start_time));
     if head.is_none_or(|head| !head.duration) {
         out.extend_from_slice(b"X-Duration-Seconds: ");
         push_seconds(out, backward.now_ns.saturating_sub(exchange.started_ns));
@@ -109,25 +92,15 @@ fn push_platform(out: &mut Vec<u8>, backward: &Backward<'_>, head: Option<&Respo
     }
 }
 
-fn push_status_line(out: &mut Vec<u8>, head: &ResponseHead<'_, '_>) {
-    out.extend_from_slice(b"HTTP/1.1 ");
-    push_decimal(out, u64::from(head.status));
-    out.push(b' ');
-    out.extend_from_slice(head.reason.as_bytes());
-    out.extend_from_slice(b"\r\n");
-}
-
 /// Appends an interim response (103 and the like) as it is.
 pub fn push_interim(out: &mut Vec<u8>, head: &ResponseHead<'_, '_>) {
-    push_status_line(out, head);
-    jd_http::copy_fields(out, head.forwarded(), |_| true);
+    head.copy_onward(out);
     out.extend_from_slice(b"\r\n");
 }
 
 /// Appends the head that tells the client that the protocol changes now.
 pub fn push_upgraded(out: &mut Vec<u8>, head: &ResponseHead<'_, '_>, backward: &Backward<'_>) {
-    push_status_line(out, head);
-    jd_http::copy_fields(out, head.forwarded(), |_| true);
+    head.copy_onward(out);
     push_field(out, "Connection", b"Upgrade");
     if let Some(protocol) = head.upgrade {
         push_field(out, "Upgrade", protocol);
@@ -143,18 +116,17 @@ pub fn push_response(
     recode: Recode,
     backward: &Backward<'_>,
 ) {
-    push_status_line(out, head);
-    jd_http::copy_fields(out, head.forwarded(), |_| true);
+    head.copy_onward(out);
     push_platform(out, backward, Some(head));
     match (head.framing, recode) {
         (_, Recode::ToChunks) | (Framing::Chunked, Recode::Raw) => {
             push_field(out, "Transfer-Encoding", b"chunked");
         }
-        (Framing::Length(length), _) => push_number(out, "Content-Length", length),
+        (Framing::Length(length), _) => push_number(out, "Content-Length: ", length),
         // A HEAD's or 304's length is about the body that was not sent; a 204 may not have one.
         (Framing::None, _) if head.status >= 200 && head.status != 204 => {
             if let Some(length) = head.content_length {
-                push_number(out, "Content-Length", length);
+                push_number(out, "Content-Length: ", length);
             }
         }
         _ => {}
@@ -188,7 +160,7 @@ pub struct Reply {
 /// Appends a response of the front door itself.
 pub fn push_reply(out: &mut Vec<u8>, reply: &Reply, backward: &Backward<'_>) {
     out.extend_from_slice(b"HTTP/1.1 ");
-    push_decimal(out, u64::from(reply.status));
+    jd_http::push_decimal(out, u64::from(reply.status));
     out.push(b' ');
     out.extend_from_slice(reply.reason.as_bytes());
     out.extend_from_slice(b"\r\n");
@@ -200,7 +172,7 @@ pub fn push_reply(out: &mut Vec<u8>, reply: &Reply, backward: &Backward<'_>) {
     }
     let date = crate::date::http_date(crate::clock::unix_ns() / 1_000_000_000);
     push_field(out, "Date", date.as_bytes());
-    push_number(out, "Content-Length", reply.body.len() as u64);
+    push_number(out, "Content-Length: ", reply.body.len() as u64);
     if let Some(internal) = reply.internal {
         push_field(out, "X-OpenFaaS-Internal", internal.as_bytes());
     }
@@ -223,11 +195,12 @@ mod tests {
     fn rewritten(text: &str, target: &str, function: bool) -> String {
         let mut space = header_space();
         let head = RequestHead::parse(text.as_bytes(), &mut space).expect("valid");
+        let mut stamp = Stamp::default();
+        stamp.write(|out| out.extend_from_slice(b"id"), 42);
         let onward = Onward {
             target,
             function,
-            call_id: b"id",
-            started_unix_ns: 42,
+            stamp: &stamp,
             peer: "1.2.3.4:5",
         };
         let mut out = Vec::new();

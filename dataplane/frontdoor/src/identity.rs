@@ -33,32 +33,42 @@ impl CallIds {
         let random = u128::from(self.number()) << 64 | u128::from(self.number());
         let versioned = random & !(0xf << 76) | 4 << 76;
         let id = versioned & !(0b11 << 62) | 0b10 << 62;
+        let [a, b, c, d] =
+            [96, 64, 32, 0].map(|shift| hex(u32::try_from(id >> shift & MASK).unwrap_or(0)));
         let mut text = [b'-'; 36];
-        for (byte, at) in id.to_be_bytes().into_iter().zip(PLACES) {
-            text[at..at + 2].copy_from_slice(&PAIRS[usize::from(byte)]);
-        }
+        text[..8].copy_from_slice(&a);
+        text[9..13].copy_from_slice(&b[..4]);
+        text[14..18].copy_from_slice(&b[4..]);
+        text[19..23].copy_from_slice(&c[..4]);
+        text[24..28].copy_from_slice(&c[4..]);
+        text[28..].copy_from_slice(&d);
         out.extend_from_slice(&text);
     }
 }
 
-/// Where the two digits of each byte are written.
-const PLACES: [usize; 16] = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
+const MASK: u128 = 0xffff_ffff;
 
-/// The two digits of every byte.
-const PAIRS: [[u8; 2]; 256] = {
-    let digits = b"0123456789abcdef";
-    let mut pairs = [[0; 2]; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        pairs[byte] = [digits[byte >> 4], digits[byte & 15]];
-        byte += 1;
-    }
-    pairs
-};
+/// The eight hexadecimal digits of a word: its parts are spread until each has a byte of its own.
+fn hex(word: u32) -> [u8; 8] {
+    let word = u64::from(word);
+    let fours = (word | (word << 16)) & 0x0000_ffff_0000_ffff;
+    let twos = (fours | (fours << 8)) & 0x00ff_00ff_00ff_00ff;
+    let digits = (twos | (twos << 4)) & 0x0f0f_0f0f_0f0f_0f0f;
+    // One in each byte that is above nine: the letters begin 39 places after the digits' end.
+    let letters = ((digits + 0x0606_0606_0606_0606) >> 4) & 0x0101_0101_0101_0101;
+    (digits + 0x3030_3030_3030_3030 + letters * 39).to_be_bytes()
+}
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn words_are_written_like_the_formatter_does() {
+        for word in [0, 0x0123_4567, 0x89ab_cdef, 0x9a0f_f0a9, u32::MAX] {
+            assert_eq!(hex(word), format!("{word:08x}").as_bytes());
+        }
+    }
 
     #[test]
     fn ids_have_the_form_of_version_4_and_differ() {

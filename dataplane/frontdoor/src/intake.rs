@@ -24,13 +24,13 @@ enum Decision {
     Function,
     Provider,
     Reply(Box<Reply>),
-    Refuse(HttpError),
 }
 
 /// What a decision needs beside the head.
 struct Intake<'a> {
     exchange: &'a mut Exchange,
     peer: &'a str,
+    started_unix_ns: u64,
     table: &'a RouteTable,
     ids: &'a mut CallIds,
     pool: &'a mut BufPool,
@@ -39,7 +39,6 @@ struct Intake<'a> {
 impl Worker {
     /// Between requests or inside a head.
     pub fn step_head(&mut self, key: Key) -> Flow {
-        let limits = self.http_limits();
         let Some(down) = self.downs.get_mut(key) else {
             return Flow::Gone;
         };
@@ -86,11 +85,7 @@ impl Worker {
             Deadline::Head,
             self.io.now_ns.saturating_add(ns(timeouts.head)),
         );
-        match down.scan.advance(down.conn.received.pending(), &limits) {
-            Ok(None) => {}
-            Ok(Some(length)) => self.take_request(key, length),
-            Err(error) => self.refuse_head(key, error),
-        }
+        self.take_request(key);
         Flow::Again
     }
 
@@ -110,47 +105,48 @@ impl Worker {
         self.answer_and_close(key, &reply::refused(error));
     }
 
-    fn take_request(&mut self, key: Key, length: usize) {
+    fn take_request(&mut self, key: Key) {
+        let limits = self.http_limits();
         let Some(down) = self.downs.get_mut(key) else {
             return;
         };
-        self.shared.shards[self.index].requests.add(1);
-        down.scan = HeadScan::request();
-        down.deadlines.clear_all();
         let Down {
             conn,
+            scan,
             exchange,
+            deadlines,
             peer,
             pace,
             ..
         } = down;
+        let bytes = conn.received.pending();
+        let head = match RequestHead::read(bytes, scan, &limits, &mut self.io.headers) {
+            Ok(Some(head)) => head,
+            Ok(None) => return,
+            Err(error) => return self.refuse_head(key, error),
+        };
+        self.shared.shards[self.index].requests.add(1);
+        *scan = HeadScan::request();
+        deadlines.clear_all();
         exchange.reset();
         *pace = Pace::new(self.io.now_ns);
         exchange.started_ns = self.io.now_ns;
-        exchange.started_unix_ns = self.io.calendar.unix_ns(self.io.now_ns);
-        let mut space = jd_http::header_space();
-        let decision = match RequestHead::parse(&conn.received.pending()[..length], &mut space) {
-            Err(error) => Decision::Refuse(error),
-            Ok(head) => {
-                let (pool, ids) = (&mut self.io.pool, &mut self.ids);
-                let table = self.routes.load();
-                Intake {
-                    exchange,
-                    peer,
-                    table,
-                    ids,
-                    pool,
-                }
-                .decide(&head)
-            }
-        };
+        let decision = Intake {
+            exchange,
+            peer,
+            started_unix_ns: self.io.calendar.unix_ns(self.io.now_ns),
+            table: self.routes.load(),
+            ids: &mut self.ids,
+            pool: &mut self.io.pool,
+        }
+        .decide(&head);
+        let length = head.length();
         conn.received.consume(length);
         exchange.keep_alive &= self.stopping.is_none();
         match decision {
             Decision::Function => self.dispatch(key),
             Decision::Provider => self.dispatch_to_provider(key),
             Decision::Reply(reply) => self.answer(key, &reply),
-            Decision::Refuse(error) => self.answer_and_close(key, &reply::refused(error)),
         }
     }
 }
@@ -188,10 +184,11 @@ impl Intake<'_> {
         rest: &str,
     ) -> Decision {
         self.exchange.for_function = true;
-        match head.call_id {
-            Some(id) => self.exchange.call_id.extend_from_slice(id),
-            None => self.ids.push(&mut self.exchange.call_id),
-        }
+        let push_id = |out: &mut Vec<u8>| match head.call_id {
+            Some(id) => out.extend_from_slice(id),
+            None => self.ids.push(out),
+        };
+        self.exchange.stamp.write(push_id, self.started_unix_ns);
         let Some(function) = self.table.find(segment) else {
             let (name, namespace) = split_name(segment);
             return Decision::Reply(Box::new(reply::unknown_function(name, namespace)));
@@ -224,8 +221,7 @@ impl Intake<'_> {
         let onward = Onward {
             target,
             function,
-            call_id: &exchange.call_id,
-            started_unix_ns: exchange.started_unix_ns,
+            stamp: &exchange.stamp,
             peer: self.peer,
         };
         push_request(exchange.request.back(self.pool), head, &onward);

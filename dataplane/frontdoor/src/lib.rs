@@ -43,6 +43,7 @@ mod route;
 mod seat;
 mod shed;
 mod slab;
+mod stamp;
 mod stats;
 mod steps;
 mod table;

@@ -1,6 +1,6 @@
 //! Moves one request to its function and the response back, as far as both sides let it.
 
-use jd_http::{Framing, HttpError, Limits, Version};
+use jd_http::{Framing, HttpError, Limits, ResponseHead, Version};
 
 use crate::conn::Io;
 use crate::down::{Answer, Down, Recode};
@@ -55,11 +55,20 @@ impl Relay<'_> {
             if let Err(outcome) = self.request_side().and_then(|()| self.response_side()) {
                 return outcome;
             }
-            if self.io.moved == before {
+            if self.io.moved == before || self.is_still() {
                 return Outcome::Waits;
             }
         }
         Outcome::GoesOn
+    }
+
+    /// Whether another turn can only find what this one left.
+    fn is_still(&self) -> bool {
+        let (down, up) = (&self.down.conn, &self.up.conn);
+        let body_waits = !self.down.exchange.request_body.is_done()
+            && (down.readable || !down.received.is_empty());
+        let all_sent = up.unsent.is_empty() && down.unsent.is_empty();
+        all_sent && !up.readable && !body_waits
     }
 
     fn request_side(&mut self) -> Result<(), Outcome> {
@@ -161,17 +170,15 @@ impl Relay<'_> {
         } = self;
         let Down { conn, exchange, .. } = &mut **down;
         let received = up.conn.received.pending();
-        let scanned = exchange
-            .response_scan
-            .advance(received, limits)
-            .map_err(Outcome::Broke)?;
-        let Some(length) = scanned else {
+        if received.is_empty() {
+            return Ok(false);
+        }
+        let to_head = exchange.method_is_head();
+        let scan = &mut exchange.response_scan;
+        let read = ResponseHead::read(received, scan, limits, &mut io.headers, to_head);
+        let Some(head) = read.map_err(Outcome::Broke)? else {
             return Ok(false);
         };
-        let mut space = jd_http::header_space();
-        let to_head = exchange.method_is_head();
-        let head = jd_http::ResponseHead::parse(&received[..length], &mut space, to_head)
-            .map_err(Outcome::Broke)?;
         let out = conn.unsent.back(&mut io.pool);
         let status = head.status;
         if status >= 200 {
@@ -203,6 +210,7 @@ impl Relay<'_> {
         } else if status != 100 && exchange.version == Version::Http11 {
             push_interim(out, &head);
         }
+        let length = head.length();
         up.conn.received.consume(length);
         exchange.response_scan = jd_http::HeadScan::response();
         if status == 101 {

@@ -25,12 +25,13 @@ pub fn route(target: &str) -> Route<'_> {
         Some(_) => return Route::Provider,
     }
     let name = &after[1..];
-    let end = name.find(['/', '?']).unwrap_or(name.len());
-    let (segment, rest) = name.split_at(end);
-    if segment.is_empty() || !segment.bytes().all(is_name_byte) {
-        return Route::NotFound;
+    // Names are ASCII, so whatever ends one is where a character begins.
+    let end = name.bytes().position(|byte| !is_name_byte(byte));
+    let (segment, rest) = name.split_at(end.unwrap_or(name.len()));
+    match rest.as_bytes().first() {
+        None | Some(b'/' | b'?') if !segment.is_empty() => Route::Function { segment, rest },
+        _ => Route::NotFound,
     }
-    Route::Function { segment, rest }
 }
 
 /// Bytes of function names and namespaces (contract, section 0).

@@ -132,8 +132,8 @@ impl Worker {
 
     /// When to look again.
     pub fn shed_again_ns(&self) -> Option<u64> {
-        let at_ns = self.shed_again_ns.max(monotonic_ns());
-        self.io.pool.is_exhausted().then_some(at_ns)
+        let exhausted = self.io.pool.is_exhausted();
+        exhausted.then(|| self.shed_again_ns.max(monotonic_ns()))
     }
 
     /// Memory of a connection, of its request and of the connection it works with.

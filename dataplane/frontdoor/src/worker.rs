@@ -119,6 +119,7 @@ impl Worker {
                 pool,
                 now_ns: monotonic_ns(),
                 calendar: Calendar::default(),
+                headers: jd_http::header_space(),
                 moved: 0,
                 untold: Vec::new(),
                 published: 0,

@@ -26,6 +26,10 @@ pub(crate) struct LengthFields {
 impl LengthFields {
     /// Takes one `Content-Length`. Repeated equal values are one value (RFC 9112, section 6.3, rule 5).
     pub fn content_length(&mut self, value: &[u8]) -> Result<(), HttpError> {
+        if let (None, Some(length)) = (self.length, parse_length(value)) {
+            self.length = Some(length);
+            return Ok(());
+        }
         let mut found = false;
         for element in value.split(|&byte| byte == b',') {
             let length = parse_length(element.trim_ascii()).ok_or(HttpError::Length)?;

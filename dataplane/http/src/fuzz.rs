@@ -32,6 +32,7 @@ fn scan_both(input: &[u8], limits: &Limits, new: fn() -> HeadScan) -> Option<usi
 }
 
 fn request(input: &[u8], limits: &Limits) {
+    request_both(input, limits);
     let Some(length) = scan_both(input, limits, HeadScan::request) else {
         return;
     };
@@ -58,12 +59,79 @@ fn request(input: &[u8], limits: &Limits) {
 }
 
 fn response(input: &[u8], limits: &Limits) {
+    response_both(input, limits);
     let Some(length) = scan_both(input, limits, HeadScan::response) else {
         return;
     };
     let mut space = header_space();
     if let Ok(head) = ResponseHead::parse(&input[..length], &mut space, false) {
         assert!((100..600).contains(&head.status));
+    }
+}
+
+/// Read at once and read closely, a head is the same.
+fn request_both(input: &[u8], limits: &Limits) {
+    let (mut space, mut scan) = (header_space(), HeadScan::request());
+    let quick = RequestHead::read(input, &mut scan, limits, &mut space);
+    let (mut other_space, mut other_scan) = (header_space(), HeadScan::request());
+    let close = other_scan.advance(input, limits).and_then(|found| {
+        found
+            .map(|length| RequestHead::parse(&input[..length], &mut other_space))
+            .transpose()
+    });
+    match (quick, close) {
+        (Ok(Some(quick)), Ok(Some(close))) => {
+            let lines = |head: &RequestHead<'_, '_>| {
+                format!(
+                    "{:?}",
+                    (
+                        head.method_text,
+                        head.target,
+                        head.version,
+                        head.framing,
+                        head.keep_alive,
+                        head.upgrade,
+                        head.host
+                    )
+                )
+            };
+            assert_eq!(lines(&quick), lines(&close));
+            assert_eq!(quick.length(), close.length());
+            assert!(quick.forwarded().eq(close.forwarded()));
+        }
+        (quick, close) => assert_eq!(
+            quick.map(|quick| quick.is_some()),
+            close.map(|close| close.is_some())
+        ),
+    }
+}
+
+fn response_both(input: &[u8], limits: &Limits) {
+    let (mut space, mut scan) = (header_space(), HeadScan::response());
+    let quick = ResponseHead::read(input, &mut scan, limits, &mut space, false);
+    let (mut other_space, mut other_scan) = (header_space(), HeadScan::response());
+    let close = other_scan.advance(input, limits).and_then(|found| {
+        found
+            .map(|length| ResponseHead::parse(&input[..length], &mut other_space, false))
+            .transpose()
+    });
+    match (quick, close) {
+        (Ok(Some(quick)), Ok(Some(close))) => {
+            assert!(quick.forwarded().eq(close.forwarded()));
+            let (mut onward, mut other) = (Vec::new(), Vec::new());
+            quick.copy_onward(&mut onward);
+            close.copy_onward(&mut other);
+            assert_eq!(onward, other);
+            assert_eq!(quick.length(), close.length());
+            assert_eq!(
+                (quick.framing, quick.keep_alive),
+                (close.framing, close.keep_alive)
+            );
+        }
+        (quick, close) => assert_eq!(
+            quick.map(|quick| quick.is_some()),
+            close.map(|close| close.is_some())
+        ),
     }
 }
 

@@ -14,24 +14,31 @@
 //! assert_eq!((head.target, head.keep_alive), ("/function/aes", true));
 //! ```
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod body;
 mod chunked;
+mod closely;
 mod connection;
 mod emit;
 mod error;
 mod field;
+mod first_line;
 mod framing;
 mod fuzz;
+mod lines;
 mod request;
 mod response;
 mod scan;
+mod space;
+#[allow(unsafe_code)]
+mod sys;
 mod trailer;
 
 pub use body::{BodyDecoder, Taken};
 pub use emit::{
-    copy_fields, push_chunk_head, push_decimal, push_field, push_padded, CHUNK_END, LAST_CHUNK,
+    push_chunk_head, push_decimal, push_field, push_millionths, push_number, push_padded,
+    CHUNK_END, LAST_CHUNK,
 };
 pub use error::HttpError;
 pub use field::{has_token, Field};
@@ -40,20 +47,10 @@ pub use fuzz::fuzz_one;
 pub use request::{Method, RequestHead, Version};
 pub use response::ResponseHead;
 pub use scan::{HeadScan, Limits};
-
-/// Headers that fit the space a caller keeps on its stack; a head with more costs an allocation.
-pub const HEADERS_INLINE: usize = 64;
+pub use space::{header_space, Header, HeaderSpace};
 
 /// Most headers of one head. Both bounds hold: this one and the bytes of [`Limits::head_bytes_max`].
 pub const HEADERS_MAX: usize = 4096;
 
-/// Room for the headers of one head.
-pub type HeaderSpace<'b> = [std::mem::MaybeUninit<httparse::Header<'b>>; HEADERS_INLINE];
-
-/// Empty room for the headers of one head.
-#[must_use]
-pub fn header_space<'b>() -> HeaderSpace<'b> {
-    [const { std::mem::MaybeUninit::uninit() }; HEADERS_INLINE]
-}
-
-pub use httparse::Header;
+/// Headers of an unusual head that cost no allocation.
+const HEADERS_INLINE: usize = 64;

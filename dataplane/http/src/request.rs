@@ -1,12 +1,14 @@
 //! Heads of requests.
 
-use httparse::{Header, Status};
-
-use crate::connection::{forwarded, ConnectionOptions, Headers};
+use crate::closely;
+use crate::connection::ConnectionOptions;
 use crate::error::HttpError;
-use crate::field::{has_token, Field};
+use crate::field::{byte_set, has_token, Field};
+use crate::first_line::RequestLine;
 use crate::framing::{Framing, LengthFields};
-use crate::{HeaderSpace, HEADERS_MAX};
+use crate::lines::take_apart;
+use crate::scan::{keeps, HeadScan, Limits};
+use crate::space::{Header, HeaderSpace, Headers};
 
 /// HTTP version of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,47 +88,58 @@ pub struct RequestHead<'h, 'b> {
 }
 
 impl<'h, 'b> RequestHead<'h, 'b> {
-    /// Reads a complete head, whose end [`crate::HeadScan`] found.
+    /// Reads a complete head, whose end [`HeadScan`] found.
     ///
     /// # Errors
     /// What must be answered instead; see [`HttpError::status`].
-    pub fn parse(bytes: &'b [u8], space: &'h mut HeaderSpace<'b>) -> Result<Self, HttpError> {
-        let mut request = httparse::Request::new(&mut []);
-        match request.parse_with_uninit_headers(bytes, space) {
-            Ok(Status::Complete(_)) => Self::build(&request, Headers::Inline(request.headers)),
-            Ok(Status::Partial) => Err(HttpError::Head("the head is not complete")),
-            Err(httparse::Error::TooManyHeaders) => Self::parse_many(bytes),
-            Err(error) => Err(refusal(error)),
-        }
+    pub fn parse(bytes: &'b [u8], space: &'h mut HeaderSpace) -> Result<Self, HttpError> {
+        let line = closely::request(bytes, space.renew())?;
+        let places = &space.0;
+        Self::build(&line, Headers { bytes, places })
     }
 
-    fn parse_many(bytes: &'b [u8]) -> Result<Self, HttpError> {
-        let mut headers = vec![httparse::EMPTY_HEADER; HEADERS_MAX];
-        let mut request = httparse::Request::new(&mut headers);
-        request.parse(bytes).map_err(refusal)?;
-        let count = request.headers.len();
-        let line = httparse::Request {
-            headers: &mut [],
-            ..request
-        };
-        headers.truncate(count);
-        Self::build(&line, Headers::Heap(headers))
-    }
-
-    fn build(
-        line: &httparse::Request<'_, 'b>,
-        headers: Headers<'h, 'b>,
-    ) -> Result<Self, HttpError> {
-        let (Some(method_text), Some(target)) = (line.method, line.path) else {
-            return Err(HttpError::Head("the request line is not complete"));
-        };
-        let version = if line.version == Some(0) {
-            Version::Http10
+    /// Reads the head at the front of `bytes` once it is complete. `scan` remembers from one call to the next what
+    /// was looked at.
+    ///
+    /// # Errors
+    /// What must be answered instead; see [`HttpError::status`].
+    pub fn read(
+        bytes: &'b [u8],
+        scan: &mut HeadScan,
+        limits: &Limits,
+        space: &'h mut HeaderSpace,
+    ) -> Result<Option<Self>, HttpError> {
+        let usual = if scan.is_at_start() {
+            take_apart(bytes, space.renew())
+                .filter(|(line, length)| keeps(line, *length, limits))
+                .and_then(|(line, length)| Some((RequestLine::of(line)?, length)))
         } else {
-            Version::Http11
+            None
         };
+        let (line, length) = if let Some(usual) = usual {
+            usual
+        } else {
+            let Some(length) = scan.advance(bytes, limits)? else {
+                return Ok(None);
+            };
+            let line = closely::request(&bytes[..length], space.renew())?;
+            (line, length)
+        };
+        let (bytes, places) = (&bytes[..length], &space.0);
+        Self::build(&line, Headers { bytes, places }).map(Some)
+    }
+
+    /// Length of the head, in bytes.
+    #[must_use]
+    pub fn length(&self) -> usize {
+        self.headers.bytes.len()
+    }
+
+    #[inline]
+    fn build(line: &RequestLine<'b>, headers: Headers<'h, 'b>) -> Result<Self, HttpError> {
+        let (method_text, version) = (line.method, line.version);
         let method = Method::of(method_text);
-        let (authority, target) = split_target(method, target)?;
+        let (authority, target) = split_target(method, line.target)?;
         let mut head = Self {
             method,
             method_text,
@@ -142,23 +155,23 @@ impl<'h, 'b> RequestHead<'h, 'b> {
             forwarded_for: false,
             forwarded_host: false,
             accepts_stream: false,
-            headers: Headers::Inline(&[]),
+            headers,
             options: ConnectionOptions::default(),
         };
-        head.read_fields(headers.as_slice())?;
+        head.read_fields()?;
         if let Some(authority) = authority {
             head.host = Some(authority.as_bytes());
         }
-        head.headers = headers;
         Ok(head)
     }
 
-    fn read_fields(&mut self, headers: &[Header<'b>]) -> Result<(), HttpError> {
+    fn read_fields(&mut self) -> Result<(), HttpError> {
         let mut length = LengthFields::default();
         let mut upgrade = None;
-        for header in headers {
-            let value = header.value;
-            match Field::of(header.name) {
+        let headers = self.headers;
+        for place in headers.places {
+            let value = headers.value(place);
+            match place.field {
                 Field::ContentLength => length.content_length(value)?,
                 Field::TransferEncoding => length.transfer_encoding(value)?,
                 Field::Connection => self.options.add(value)?,
@@ -204,20 +217,16 @@ impl<'h, 'b> RequestHead<'h, 'b> {
     }
 
     /// Headers that go on to the next hop; `Host` is among them.
-    pub fn forwarded(&self) -> impl Iterator<Item = (Field, &Header<'b>)> {
-        forwarded(self.headers.as_slice(), self.options)
+    pub fn forwarded(&self) -> impl Iterator<Item = (Field, Header<'b>)> + 'h
+    where
+        'b: 'h,
+    {
+        self.headers.forwarded(self.options)
     }
-}
 
-pub(crate) fn refusal(error: httparse::Error) -> HttpError {
-    match error {
-        httparse::Error::TooManyHeaders => HttpError::HeadTooLarge,
-        httparse::Error::Version => HttpError::Version,
-        httparse::Error::HeaderName => HttpError::Head("a header name"),
-        httparse::Error::HeaderValue => HttpError::Head("a header value"),
-        httparse::Error::NewLine => HttpError::Head("a line end"),
-        httparse::Error::Status => HttpError::Head("the status"),
-        httparse::Error::Token => HttpError::Head("the first line"),
+    /// Appends the headers that go on to the next hop and that `keep` wants.
+    pub fn copy_fields(&self, out: &mut Vec<u8>, keep: impl Fn(Field) -> bool) {
+        self.headers.copy(out, self.options, 0, keep);
     }
 }
 
@@ -247,9 +256,8 @@ fn split_target(method: Method, target: &str) -> Result<(Option<&str>, &str), Ht
 
 /// Only what can be part of `uri-host [":" port]` (RFC 9110, section 7.2).
 fn valid_host(value: &[u8]) -> bool {
-    value
-        .iter()
-        .all(|&byte| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:[]".contains(&byte))
+    const HOST_BYTES: [bool; 256] = byte_set(b"-._~%!$&'()*+,;=:[]");
+    value.iter().all(|&byte| HOST_BYTES[usize::from(byte)])
 }
 
 fn accepts_stream(value: &[u8]) -> bool {

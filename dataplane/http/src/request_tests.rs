@@ -1,6 +1,6 @@
 use super::*;
 use crate::connection::LISTED_MAX;
-use crate::{header_space, HeadScan, Limits};
+use crate::{header_space, HEADERS_MAX};
 
 /// Finds the head whole and byte by byte, which must agree, then reads it.
 fn with<T>(text: &str, read: impl Fn(Result<RequestHead<'_, '_>, HttpError>) -> T) -> T {

@@ -1,13 +1,16 @@
 //! Heads of responses.
 
-use httparse::{Header, Status};
-
-use crate::connection::{forwarded, ConnectionOptions, Headers};
+use crate::closely;
+use crate::connection::ConnectionOptions;
+use crate::emit::{push_decimal, CRLF};
 use crate::error::HttpError;
 use crate::field::Field;
+use crate::first_line::StatusLine;
 use crate::framing::{Framing, LengthFields};
-use crate::request::{refusal, Version};
-use crate::{HeaderSpace, HEADERS_MAX};
+use crate::lines::take_apart;
+use crate::request::Version;
+use crate::scan::{keeps, HeadScan, Limits};
+use crate::space::{Header, HeaderSpace, Headers};
 
 /// A response head as a view over the bytes it came in, with what a proxy must know.
 #[derive(Debug)]
@@ -15,7 +18,7 @@ pub struct ResponseHead<'h, 'b> {
     /// Status code, 100 to 599 (others are refused).
     pub status: u16,
     /// Reason phrase, often empty.
-    pub reason: &'b str,
+    pub reason: &'b [u8],
     /// Version of the sender.
     pub version: Version,
     /// How long the body is, with the request's method and the status taken into account.
@@ -34,6 +37,8 @@ pub struct ResponseHead<'h, 'b> {
     pub duration: bool,
     /// Whether there is an `X-Served-By`.
     pub served_by: bool,
+    /// Length of the first line where it can go on as it is.
+    plain_bytes: usize,
     headers: Headers<'h, 'b>,
     options: ConnectionOptions,
 }
@@ -45,51 +50,71 @@ impl<'h, 'b> ResponseHead<'h, 'b> {
     /// A head that must not be passed on: the caller answers 502.
     pub fn parse(
         bytes: &'b [u8],
-        space: &'h mut HeaderSpace<'b>,
+        space: &'h mut HeaderSpace,
         to_head: bool,
     ) -> Result<Self, HttpError> {
-        let mut response = httparse::Response::new(&mut []);
-        let config = httparse::ParserConfig::default();
-        match config.parse_response_with_uninit_headers(&mut response, bytes, space) {
-            Ok(Status::Complete(_)) => {
-                Self::build(&response, Headers::Inline(response.headers), to_head)
-            }
-            Ok(Status::Partial) => Err(HttpError::Head("the head is not complete")),
-            Err(httparse::Error::TooManyHeaders) => Self::parse_many(bytes, to_head),
-            Err(error) => Err(refusal(error)),
-        }
+        let line = closely::response(bytes, space.renew())?;
+        let places = &space.0;
+        Self::build(&line, 0, Headers { bytes, places }, to_head)
     }
 
-    fn parse_many(bytes: &'b [u8], to_head: bool) -> Result<Self, HttpError> {
-        let mut headers = vec![httparse::EMPTY_HEADER; HEADERS_MAX];
-        let mut response = httparse::Response::new(&mut headers);
-        response.parse(bytes).map_err(refusal)?;
-        let count = response.headers.len();
-        let line = httparse::Response {
-            headers: &mut [],
-            ..response
+    /// Reads the head at the front of `bytes` once it is complete. `scan` remembers from one call to the next what
+    /// was looked at; `to_head` says that the request was a HEAD.
+    ///
+    /// # Errors
+    /// A head that must not be passed on: the caller answers 502.
+    pub fn read(
+        bytes: &'b [u8],
+        scan: &mut HeadScan,
+        limits: &Limits,
+        space: &'h mut HeaderSpace,
+        to_head: bool,
+    ) -> Result<Option<Self>, HttpError> {
+        let usual = if scan.is_at_start() {
+            take_apart(bytes, space.renew())
+                .filter(|(line, length)| keeps(line, *length, limits))
+                .and_then(|(text, length)| Some((StatusLine::of(text)?, text.len(), length)))
+        } else {
+            None
         };
-        headers.truncate(count);
-        Self::build(&line, Headers::Heap(headers), to_head)
+        let (line, line_bytes, length) = if let Some(usual) = usual {
+            usual
+        } else {
+            let Some(length) = scan.advance(bytes, limits)? else {
+                return Ok(None);
+            };
+            let line = closely::response(&bytes[..length], space.renew())?;
+            (line, 0, length)
+        };
+        let plain_bytes = if line.plain {
+            line_bytes + CRLF.len()
+        } else {
+            0
+        };
+        let (bytes, places) = (&bytes[..length], &space.0);
+        Self::build(&line, plain_bytes, Headers { bytes, places }, to_head).map(Some)
     }
 
+    /// Length of the head, in bytes.
+    #[must_use]
+    pub fn length(&self) -> usize {
+        self.headers.bytes.len()
+    }
+
+    #[inline]
     fn build(
-        line: &httparse::Response<'_, 'b>,
+        line: &StatusLine<'b>,
+        plain_bytes: usize,
         headers: Headers<'h, 'b>,
         to_head: bool,
     ) -> Result<Self, HttpError> {
-        let status = line
-            .code
-            .filter(|code| (100..600).contains(code))
-            .ok_or(HttpError::Head("the status"))?;
+        if !(100..600).contains(&line.status) {
+            return Err(HttpError::Head("the status"));
+        }
         let mut head = Self {
-            status,
-            reason: line.reason.unwrap_or(""),
-            version: if line.version == Some(0) {
-                Version::Http10
-            } else {
-                Version::Http11
-            },
+            status: line.status,
+            reason: line.reason,
+            version: line.version,
             framing: Framing::None,
             content_length: None,
             keep_alive: false,
@@ -98,22 +123,24 @@ impl<'h, 'b> ResponseHead<'h, 'b> {
             start_time: false,
             duration: false,
             served_by: false,
-            headers: Headers::Inline(&[]),
+            plain_bytes,
+            headers,
             options: ConnectionOptions::default(),
         };
-        head.read_fields(headers.as_slice(), to_head)?;
-        head.headers = headers;
+        head.read_fields(to_head)?;
         Ok(head)
     }
 
-    fn read_fields(&mut self, headers: &[Header<'b>], to_head: bool) -> Result<(), HttpError> {
+    fn read_fields(&mut self, to_head: bool) -> Result<(), HttpError> {
         let mut length = LengthFields::default();
-        for header in headers {
-            match Field::of(header.name) {
-                Field::ContentLength => length.content_length(header.value)?,
-                Field::TransferEncoding => length.transfer_encoding(header.value)?,
-                Field::Connection => self.options.add(header.value)?,
-                Field::Upgrade => self.upgrade = Some(header.value),
+        let headers = self.headers;
+        for place in headers.places {
+            let value = headers.value(place);
+            match place.field {
+                Field::ContentLength => length.content_length(value)?,
+                Field::TransferEncoding => length.transfer_encoding(value)?,
+                Field::Connection => self.options.add(value)?,
+                Field::Upgrade => self.upgrade = Some(value),
                 Field::CallId => self.call_id = true,
                 Field::StartTime => self.start_time = true,
                 Field::Duration => self.duration = true,
@@ -136,15 +163,31 @@ impl<'h, 'b> ResponseHead<'h, 'b> {
     }
 
     /// Headers that go on to the client.
-    pub fn forwarded(&self) -> impl Iterator<Item = (Field, &Header<'b>)> {
-        forwarded(self.headers.as_slice(), self.options)
+    pub fn forwarded(&self) -> impl Iterator<Item = (Field, Header<'b>)> + 'h
+    where
+        'b: 'h,
+    {
+        self.headers.forwarded(self.options)
+    }
+
+    /// Appends the status line, as HTTP/1.1, and the headers that go on to the client.
+    pub fn copy_onward(&self, out: &mut Vec<u8>) {
+        if self.plain_bytes == 0 {
+            out.extend_from_slice(b"HTTP/1.1 ");
+            push_decimal(out, u64::from(self.status));
+            out.push(b' ');
+            out.extend_from_slice(self.reason);
+            out.extend_from_slice(CRLF);
+        }
+        self.headers
+            .copy(out, self.options, self.plain_bytes, |_| true);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{header_space, HeadScan, Limits};
+    use crate::header_space;
 
     fn framing(text: &str, to_head: bool) -> Result<(Framing, bool), HttpError> {
         let bytes = text.as_bytes();

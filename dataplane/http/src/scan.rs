@@ -141,6 +141,11 @@ impl HeadScan {
     }
 }
 
+/// Whether a head that was read at once keeps the limits; `line` is its first.
+pub(crate) fn keeps(line: &[u8], length: usize, limits: &Limits) -> bool {
+    length <= limits.head_bytes_max && check_beginning(line, limits).is_ok()
+}
+
 /// Judges a request line by what is there of it.
 fn check_beginning(line: &[u8], limits: &Limits) -> Result<(), HttpError> {
     if line.len() > limits.target_bytes_max + LINE_EXTRA_BYTES {
