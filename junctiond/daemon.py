@@ -8,6 +8,7 @@ Stop: host API and provider first, then (unless they are to be left running) san
 import asyncio
 import contextlib
 import fcntl
+import gc
 import ipaddress
 import logging
 import os
@@ -222,6 +223,9 @@ class Daemon:
         if settings.run_provider:
             tasks.append(group.create_task(self._provider().run()))
         logger.info("junctiond started", extra={"fields": {"listen": settings.listen}})
+        # What is here now stays: later collections need not look at it again.
+        gc.collect()
+        gc.freeze()
         if started is not None:
             started.set()
         await stopping.wait()
