@@ -6,6 +6,7 @@
 
 mod arguments;
 mod client;
+mod descriptors;
 mod inbox;
 mod keeper;
 mod logging;
@@ -61,7 +62,7 @@ fn print(text: &str) -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> io::Result<()> {
-    raise_descriptor_limit();
+    descriptors::raise_limit(arguments.workers);
     let inbox = Inbox::new()?;
     let platform = Arc::new(ArcSwap::from_pointee(jd_port::Platform::default()));
     let news = Arc::new(News::new(inbox.clone()));
@@ -111,17 +112,4 @@ fn termination() -> io::Result<OwnedFd> {
         signal_hook::low_level::pipe::register(signal, writer.try_clone()?)?;
     }
     Ok(reader.into())
-}
-
-/// Every connection and sandbox costs descriptors; the customary 1,024 are gone at once.
-fn raise_descriptor_limit() {
-    use rustix::process::{getrlimit, setrlimit, Resource};
-    let mut limit = getrlimit(Resource::Nofile);
-    limit.current = limit.maximum;
-    if let Err(error) = setrlimit(Resource::Nofile, limit) {
-        log::warn!(
-            "the limit of open files stays at {:?}: {error}",
-            getrlimit(Resource::Nofile).current
-        );
-    }
 }

@@ -1,15 +1,25 @@
 //! Whose the waiters of a slab are. A process that ends without giving its own back must not use them up.
 
-use std::os::fd::OwnedFd;
+use std::fs;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::{Mutex, PoisonError};
 
 use jd_ring::abi::WAITERS;
 use jd_ring::host::Slab;
 use rustix::event::{poll, PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
+use rustix::process::{pidfd_open, Pid, PidfdFlags};
 
-/// By waiter: a descriptor of the process that has it.
-pub(crate) struct Waiters(Mutex<[Option<OwnedFd>; WAITERS]>);
+/// A process, kept without a descriptor: a guest of many processes would pin one for each of its waiters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Process {
+    pid: Pid,
+    /// Tells it from a later process of that number (Linux 6.9; the same for all before).
+    inode: u64,
+}
+
+/// By waiter: the process that has it.
+pub(crate) struct Waiters(Mutex<[Option<Process>; WAITERS]>);
 
 impl Default for Waiters {
     fn default() -> Self {
@@ -29,7 +39,7 @@ impl Waiters {
         let mut given = open()?;
         if given.is_none() {
             for (index, owner) in (0..).zip(owners.iter_mut()) {
-                if owner.as_ref().is_some_and(is_gone) {
+                if owner.is_some_and(Process::is_gone) {
                     *owner = None;
                     let _ = slab.waiter_free(index);
                 }
@@ -38,7 +48,9 @@ impl Waiters {
         }
         let index = given.ok_or(Errno::NOBUFS)?;
         if let Some(place) = owners.get_mut(index as usize) {
-            *place = Some(owner);
+            // One that is gone already, or has no number here, is not looked for later: its waiter goes with
+            // the slab.
+            *place = Process::behind(&owner);
         }
         Ok(index)
     }
@@ -59,9 +71,32 @@ impl Waiters {
     }
 }
 
+impl Process {
+    fn behind(pidfd: &OwnedFd) -> Option<Self> {
+        let facts = fs::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd())).ok()?;
+        let pid = facts.lines().find_map(|line| line.strip_prefix("Pid:"))?;
+        let pid = Pid::from_raw(pid.trim().parse().ok().filter(|&pid| pid > 0)?)?;
+        Some(Self {
+            pid,
+            inode: inode(pidfd)?,
+        })
+    }
+
+    fn is_gone(self) -> bool {
+        match pidfd_open(self.pid, PidfdFlags::empty()) {
+            Ok(now) => has_ended(&now) || inode(&now) != Some(self.inode),
+            Err(error) => error == Errno::SRCH,
+        }
+    }
+}
+
+fn inode(pidfd: impl AsFd) -> Option<u64> {
+    Some(rustix::fs::fstat(pidfd).ok()?.st_ino)
+}
+
 /// Whether the process behind a pidfd ended (pidfd_open(2): it is readable then).
-fn is_gone(owner: &OwnedFd) -> bool {
-    let mut fds = [PollFd::new(owner, PollFlags::IN)];
+fn has_ended(process: &OwnedFd) -> bool {
+    let mut fds = [PollFd::new(process, PollFlags::IN)];
     poll(&mut fds, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
 }
 
@@ -71,8 +106,34 @@ mod tests {
     use std::process::Command;
 
     fn pidfd(pid: u32) -> OwnedFd {
-        let pid = rustix::process::Pid::from_raw(i32::try_from(pid).expect("pid")).expect("pid");
-        rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).expect("pidfd")
+        let pid = Pid::from_raw(i32::try_from(pid).expect("pid")).expect("pid");
+        pidfd_open(pid, PidfdFlags::empty()).expect("pidfd")
+    }
+
+    #[test]
+    fn a_process_is_told_from_a_later_one_of_its_number() {
+        let own = Process::behind(&pidfd(std::process::id())).expect("a process");
+        assert!(!own.is_gone());
+        let earlier = Process {
+            inode: own.inode + 1,
+            ..own
+        };
+        assert!(earlier.is_gone());
+    }
+
+    #[test]
+    fn waiters_pin_an_eventfd_each_and_no_more() {
+        let open = || fs::read_dir("/proc/self/fd").expect("list").count();
+        let (waiters, slab) = (Waiters::default(), Slab::create().expect("slab"));
+        let owner = pidfd(std::process::id());
+        let before = open();
+        for _ in 0..WAITERS {
+            waiters
+                .take(&slab, owner.try_clone().expect("copy"))
+                .expect("a waiter");
+        }
+        // Other tests of this process come and go.
+        assert!(open() - before < WAITERS + WAITERS / 2);
     }
 
     #[test]

@@ -26,14 +26,22 @@ pub(crate) enum Release {
 
 /// Looks after one parked call.
 pub(crate) struct Watch {
+    tid: u32,
+    /// Kept open between looks, which makes them cheap.
     status: Option<File>,
     distance: Duration,
 }
 
+fn open(tid: u32) -> Option<File> {
+    File::open(format!("/proc/{tid}/status")).ok()
+}
+
 impl Watch {
-    pub fn new(tid: u32) -> Self {
+    /// Looks after a call of the thread `tid`; `keep`: with a descriptor of its own.
+    pub fn new(tid: u32, keep: bool) -> Self {
         Self {
-            status: File::open(format!("/proc/{tid}/status")).ok(),
+            tid,
+            status: keep.then(|| open(tid)).flatten(),
             distance: FIRST,
         }
     }
@@ -48,7 +56,15 @@ impl Watch {
     /// Whether the call must be released.
     pub fn look(&self) -> Option<Release> {
         let mut bytes = [0; STATUS_BYTES_MAX];
-        let got = self.status.as_ref()?.read_at(&mut bytes, 0).ok()?;
+        let opened;
+        let status = match &self.status {
+            Some(status) => status,
+            None => {
+                opened = open(self.tid)?;
+                &opened
+            }
+        };
+        let got = status.read_at(&mut bytes, 0).ok()?;
         decide(&String::from_utf8_lossy(&bytes[..got]))
     }
 }

@@ -16,6 +16,8 @@ use crate::watch::{Release, Watch};
 
 /// Calls of one sandbox that may wait at once; the journal has room for a few more.
 pub(super) const PARKED_MAX: usize = 448;
+/// Those of one sandbox that are watched by a descriptor kept open; the others cost an open for each look.
+const WATCHED_MAX: usize = 64;
 /// Longest distance between two looks at what no event tells.
 const RETRY: Duration = Duration::from_millis(32);
 /// `ERESTARTSYS`, known to the kernel's signal code only.
@@ -41,11 +43,13 @@ impl Worker {
     pub(super) fn park(&mut self, sandbox: u64, call: Notification, wait: Wait) {
         let id = self.next_parked;
         self.next_parked += 1;
+        let mut watched = 0;
         if let Some(resident) = self.residents.get_mut(&sandbox) {
+            watched = resident.parked;
             resident.parked += 1;
             resident.sandbox.shared.tally.parked.add();
         }
-        let watch = Watch::new(call.pid);
+        let watch = Watch::new(call.pid, watched < WATCHED_MAX);
         self.parked.insert(
             id,
             Parked {
