@@ -290,6 +290,17 @@ impl Group {
         fs::read_to_string(folder.join(file)).is_ok_and(|text| oom_kills(&text) > 0)
     }
 
+    /// CPU time of all members so far, in nanoseconds; `None` where the host does not count it.
+    #[must_use]
+    pub fn cpu_ns(&self) -> Option<u64> {
+        if let Some((folder, true)) = self.folder(Controller::Account) {
+            let text = fs::read_to_string(folder.join("cpuacct.usage")).ok()?;
+            return text.trim().parse().ok();
+        }
+        let (folder, _) = self.folder(Controller::Cpu)?;
+        used_ns(&fs::read_to_string(folder.join("cpu.stat")).ok()?)
+    }
+
     /// Removes the group. Left-over members are killed.
     pub fn remove(&self) {
         for (_, folder) in &self.folders {
@@ -362,6 +373,12 @@ pub fn oom_kills(text: &str) -> u64 {
     text.lines().find_map(value).unwrap_or(0)
 }
 
+/// The `usage_usec` of `cpu.stat`, in nanoseconds.
+fn used_ns(text: &str) -> Option<u64> {
+    let used_us = text.lines().find_map(|l| l.strip_prefix("usage_usec "))?;
+    used_us.trim().parse::<u64>().ok()?.checked_mul(1000)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -403,6 +420,12 @@ mod tests {
     #[test]
     fn a_host_without_any_is_no_error() {
         assert!(discover("proc /proc proc rw 0 0\ngarbage\n", |_| String::new()).is_empty());
+    }
+
+    #[test]
+    fn cpu_time_is_read() {
+        assert_eq!(used_ns("usage_usec 12\nuser_usec 7\n"), Some(12_000));
+        assert_eq!(used_ns("nr_periods 0\n"), None);
     }
 
     #[test]

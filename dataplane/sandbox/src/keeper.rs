@@ -460,6 +460,7 @@ impl Keeper {
             self.log.append(&records);
         }
         self.state.oom_killed = self.group.oom_killed();
+        self.state.cpu_ns = self.group.cpu_ns();
         self.group.remove();
         if self.state.status == Status::Building {
             self.state.status = Status::Failed;

@@ -49,6 +49,9 @@ pub struct State {
     pub oom_killed: bool,
     /// Why it failed.
     pub error: Option<String>,
+    /// CPU time that the sandbox has used, in nanoseconds, once it has ended and where the host counts it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_ns: Option<u64>,
     /// What became of snapshots, where the specification asked for any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub snapshot: Option<crate::snapshot::Outcome>,
@@ -70,6 +73,7 @@ impl State {
             signal: None,
             oom_killed: false,
             error: None,
+            cpu_ns: None,
             snapshot: None,
         }
     }
