@@ -20,7 +20,7 @@ use crate::launch_error::{LaunchError, Step};
 use crate::payload::{self, Payload};
 use crate::snapshot::Rebirth;
 use crate::spec::Spec;
-use crate::sys::clone::{exit_now, fork_into, Side};
+use crate::sys::clone::{exit_now, fork_into, vfork, Side};
 use crate::sys::{interface, signals};
 use crate::{berth, privilege, procfs, report, rootfs};
 
@@ -113,12 +113,14 @@ pub fn run(mut handover: Handover<'_>) -> ! {
         // generators look at it.
         waste_a_process_id();
     }
-    match fork_into(0) {
-        Ok(Side::Child) => {
-            drop(ending);
-            payload::run(&payload, &reports, &stdout, &stderr, rebirth.as_ref())
-        }
-        Ok(Side::Parent { pid, pidfd }) => {
+    // It closes what is not its own at its exec; until then it alone runs.
+    let program = vfork(|| payload::run(&payload, &reports, &stdout, &stderr, rebirth.as_ref()));
+    // Changing its ids has changed what the memory that both had is marked as.
+    if signals::forbid_dumping().is_err() {
+        exit_now(1);
+    }
+    match program {
+        Ok((pid, pidfd)) => {
             // The keeper sees the program's exec as the end of this pair, and its output's end on those pipes.
             drop((payload, pidfd, reports, stdout, stderr, rebirth));
             reap(pid, &ending)

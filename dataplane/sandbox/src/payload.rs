@@ -1,5 +1,6 @@
 //! Process 2 of the sandbox: the last steps on the way to the function's program.
 
+use std::convert::Infallible;
 use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -73,7 +74,7 @@ pub fn run(
     stdout: &OwnedFd,
     stderr: &OwnedFd,
     rebirth: Option<&Rebirth>,
-) -> ! {
+) -> Infallible {
     let error = match confine(payload, reports, stdout, stderr) {
         Ok(()) => {
             if let Some(rebirth) = rebirth {
