@@ -182,6 +182,19 @@ class FunctionCpu:
 
 
 @dataclass(frozen=True, slots=True)
+class SnapshotCounts:
+    """What became of snapshots since the daemon started."""
+
+    taken: int = 0
+    refused: int = 0
+    """That were to be taken."""
+    restored: int = 0
+    """Replicas brought back from one."""
+    fallbacks: int = 0
+    """Replicas that were to be brought back, and were started in the ordinary way."""
+
+
+@dataclass(frozen=True, slots=True)
 class HostStats:
     """The data plane's own statistics as JSON text (docs/protocols.md, section 4) and every sandbox."""
 
@@ -193,3 +206,4 @@ class HostStats:
     """The mode in force."""
     cores: tuple[int, ...] = ()
     """The cores that the platform may use."""
+    snapshots: SnapshotCounts = SnapshotCounts()

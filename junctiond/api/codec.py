@@ -17,6 +17,7 @@ from junctiond.domain import (
     Resources,
     Sandbox,
     SandboxState,
+    SnapshotCounts,
     Usage,
 )
 
@@ -247,6 +248,12 @@ def encode_stats(value: HostStats) -> pb.StatsReply:
         ],
         placement=value.placement,
         cores=value.cores,
+        snapshots=pb.SnapshotCounts(
+            taken=value.snapshots.taken,
+            refused=value.snapshots.refused,
+            restored=value.snapshots.restored,
+            fallbacks=value.snapshots.fallbacks,
+        ),
     )
 
 
@@ -257,4 +264,10 @@ def decode_stats(message: pb.StatsReply) -> HostStats:
         tuple(FunctionCpu(one.name, one.namespace, one.cpu_ns) for one in message.cpu),
         message.placement,
         tuple(message.cores),
+        SnapshotCounts(
+            message.snapshots.taken,
+            message.snapshots.refused,
+            message.snapshots.restored,
+            message.snapshots.fallbacks,
+        ),
     )

@@ -205,18 +205,32 @@ class StatsRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class StatsReply(_message.Message):
-    __slots__ = ("dataplane_json", "sandboxes", "cpu", "placement", "cores")
+    __slots__ = ("dataplane_json", "sandboxes", "cpu", "placement", "cores", "snapshots")
     DATAPLANE_JSON_FIELD_NUMBER: _ClassVar[int]
     SANDBOXES_FIELD_NUMBER: _ClassVar[int]
     CPU_FIELD_NUMBER: _ClassVar[int]
     PLACEMENT_FIELD_NUMBER: _ClassVar[int]
     CORES_FIELD_NUMBER: _ClassVar[int]
+    SNAPSHOTS_FIELD_NUMBER: _ClassVar[int]
     dataplane_json: str
     sandboxes: _containers.RepeatedCompositeFieldContainer[Sandbox]
     cpu: _containers.RepeatedCompositeFieldContainer[FunctionCpu]
     placement: str
     cores: _containers.RepeatedScalarFieldContainer[int]
-    def __init__(self, dataplane_json: _Optional[str] = ..., sandboxes: _Optional[_Iterable[_Union[Sandbox, _Mapping]]] = ..., cpu: _Optional[_Iterable[_Union[FunctionCpu, _Mapping]]] = ..., placement: _Optional[str] = ..., cores: _Optional[_Iterable[int]] = ...) -> None: ...
+    snapshots: SnapshotCounts
+    def __init__(self, dataplane_json: _Optional[str] = ..., sandboxes: _Optional[_Iterable[_Union[Sandbox, _Mapping]]] = ..., cpu: _Optional[_Iterable[_Union[FunctionCpu, _Mapping]]] = ..., placement: _Optional[str] = ..., cores: _Optional[_Iterable[int]] = ..., snapshots: _Optional[_Union[SnapshotCounts, _Mapping]] = ...) -> None: ...
+
+class SnapshotCounts(_message.Message):
+    __slots__ = ("taken", "refused", "restored", "fallbacks")
+    TAKEN_FIELD_NUMBER: _ClassVar[int]
+    REFUSED_FIELD_NUMBER: _ClassVar[int]
+    RESTORED_FIELD_NUMBER: _ClassVar[int]
+    FALLBACKS_FIELD_NUMBER: _ClassVar[int]
+    taken: int
+    refused: int
+    restored: int
+    fallbacks: int
+    def __init__(self, taken: _Optional[int] = ..., refused: _Optional[int] = ..., restored: _Optional[int] = ..., fallbacks: _Optional[int] = ...) -> None: ...
 
 class FunctionCpu(_message.Message):
     __slots__ = ("name", "namespace", "cpu_ns")
