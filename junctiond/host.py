@@ -215,6 +215,7 @@ class Host:
             self._cpu(sandboxes),
             layout.mode.value if layout else "",
             layout.usable if layout else (),
+            self._workshop.shelf.counts.frozen(),
         )
 
     async def logs(self, query: LogQuery) -> AsyncGenerator[LogRecord, None]:

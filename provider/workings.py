@@ -11,6 +11,7 @@
 | junctiond_sandboxes | gauge | seat | paired, spread, free |
 | junctiond_spinning_sandboxes | gauge | | sandboxes that may poll before they park |
 | junctiond_placement_info | gauge | mode, cores | always 1 |
+| junctiond_snapshots_total | counter | outcome | taken, refused, restored, fallback, since the daemon started |
 | junctiond_worker_seconds_total | counter | worker, state | run, wait, park of a front-door thread |
 | junctiond_worker_wakeups_total, _events_total, _requests_total, _bells_total | counter | worker | front door |
 | junctiond_worker_connections | gauge | worker | front door |
@@ -25,7 +26,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 from junctiond.cores.layout import show_cores
 from junctiond.dataplane.statistics import SandboxCounters, Statistics, WorkerCounters
-from junctiond.domain import HostStats, Sandbox
+from junctiond.domain import HostStats, Sandbox, SnapshotCounts
 
 SEATS = ("paired", "spread", "free")
 Counts = dict[tuple[str, str], int]
@@ -81,6 +82,7 @@ def host_families(
     yield _cpu(stats)
     yield from _sandbox_counters(totals)
     yield from _places(stats, statistics)
+    yield _snapshots(stats.snapshots)
     yield from _workers(statistics.workers)
 
 
@@ -92,6 +94,19 @@ def _cpu(stats: HostStats) -> Metric:
     )
     for one in stats.cpu:
         family.add_metric([f"{one.name}.{one.namespace}"], one.cpu_ns / 1e9)
+    return family
+
+
+def _snapshots(counts: SnapshotCounts) -> Metric:
+    family = CounterMetricFamily(
+        "junctiond_snapshots",
+        "Snapshots taken and refused, replicas restored and started without theirs",
+        labels=["outcome"],
+    )
+    family.add_metric(["taken"], counts.taken)
+    family.add_metric(["refused"], counts.refused)
+    family.add_metric(["restored"], counts.restored)
+    family.add_metric(["fallback"], counts.fallbacks)
     return family
 
 

@@ -15,7 +15,7 @@ from junctiond.dataplane.statistics import (
     Statistics,
     parse_statistics,
 )
-from junctiond.domain import HostStats, Sandbox, SandboxState
+from junctiond.domain import HostStats, Sandbox, SandboxState, SnapshotCounts
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -47,6 +47,7 @@ class View(msgspec.Struct, frozen=True):
     places: list[PlaceRow]
     placement: str
     cores: list[int]
+    snapshots: SnapshotCounts
 
 
 class Reading(msgspec.Struct, frozen=True):
@@ -59,6 +60,7 @@ class Reading(msgspec.Struct, frozen=True):
     """By namespace and name."""
     placement: str
     cores: tuple[int, ...]
+    snapshots: SnapshotCounts
 
 
 def parse(stats: HostStats, now_ns: int) -> Reading:
@@ -70,6 +72,7 @@ def parse(stats: HostStats, now_ns: int) -> Reading:
         {(one.namespace, one.name): one.cpu_ns for one in stats.cpu},
         stats.placement,
         stats.cores,
+        stats.snapshots,
     )
 
 
@@ -88,6 +91,7 @@ def view(now: Reading, earlier: Reading | None = None) -> View:
         workings.place_rows(now.sandboxes),
         now.placement,
         list(now.cores),
+        now.snapshots,
     )
 
 
@@ -157,6 +161,8 @@ def encode(shown_view: View) -> bytes:
 def render(shown_view: View) -> RenderableType:
     """Tables of functions, places, sockets and front-door threads."""
     parts: list[RenderableType] = [_functions(shown_view.functions)]
+    if shown_view.snapshots != SnapshotCounts():
+        parts.append(workings.snapshots(shown_view.snapshots))
     if shown_view.places:
         parts.append(workings.places(shown_view.placement, shown_view.cores, shown_view.places))
     if shown_view.sandboxes:

@@ -7,7 +7,7 @@ from rich.table import Table
 
 from junctiond.cores.layout import show_cores
 from junctiond.dataplane.statistics import SandboxCounters, WorkerCounters
-from junctiond.domain import Sandbox
+from junctiond.domain import Sandbox, SnapshotCounts
 
 
 class PlaceRow(msgspec.Struct, frozen=True):
@@ -103,6 +103,14 @@ def places(placement: str, cores: Sequence[int], rows: Sequence[PlaceRow]) -> Ta
             f"{row.spin_us} µs" if row.spin_us else "-",
             f"{row.cpu_s:.2f} s",
         )
+    return table
+
+
+def snapshots(counts: SnapshotCounts) -> Table:
+    """What became of snapshots since the daemon started."""
+    names = ("taken", "refused", "restored", "fallbacks")
+    table = _table("snapshots", right=tuple(name.upper() for name in names))
+    table.add_row(*(f"{getattr(counts, name):,}" for name in names))
     return table
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from junctiond.domain import SnapshotCounts
 from junctiond.sandbox.plan import SnapshotChoice
 from junctiond.sandbox.spec import SandboxSpec, SnapshotWish
 from junctiond.snapshots.key import key_of
@@ -34,6 +35,10 @@ class Counts:
     fallbacks: int = 0
     reasons: dict[Owner, str] = field(default_factory=dict)
     """Why a function has none, by function."""
+
+    def frozen(self) -> SnapshotCounts:
+        """The numbers as they are now."""
+        return SnapshotCounts(self.taken, self.refused, self.restored, self.fallbacks)
 
 
 @dataclass(frozen=True, slots=True)

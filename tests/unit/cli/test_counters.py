@@ -6,7 +6,15 @@ from rich.console import Console
 
 from junctiond.cli import counters
 from junctiond.cli.histogram import difference, quantile_s
-from junctiond.domain import FunctionCpu, HostStats, Place, Sandbox, SandboxState, Usage
+from junctiond.domain import (
+    FunctionCpu,
+    HostStats,
+    Place,
+    Sandbox,
+    SandboxState,
+    SnapshotCounts,
+    Usage,
+)
 
 BOUNDS = [0.005, 0.01, 0.1]
 
@@ -73,7 +81,10 @@ def reading(taken_at_s: int, started: int, counts: list[int], cpu: float) -> cou
     )
     used = (FunctionCpu("aes", "openfaas-fn", started * 2_000_000),)
     return counters.parse(
-        HostStats(json.dumps(plane), replicas, used, "balanced", (0, 1)), taken_at_s * 10**9
+        HostStats(
+            json.dumps(plane), replicas, used, "balanced", (0, 1), SnapshotCounts(1_357, 2, 3, 4)
+        ),
+        taken_at_s * 10**9,
     )
 
 
@@ -109,6 +120,9 @@ def test_json_and_table() -> None:
     assert "placement balanced, cores 0-1" in text
     assert "its worker's core is busy" in text
     assert "20 µs" in text
+    assert "snapshots" in text
+    assert "1,357" in text
+    assert document["snapshots"] == {"taken": 1357, "refused": 2, "restored": 3, "fallbacks": 4}
     assert document["places"][0] == {
         "sandbox": "aes.openfaas-fn.0",
         "seat": "spread",

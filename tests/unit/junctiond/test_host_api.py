@@ -11,14 +11,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from junctiond.api import details, generate
+from junctiond.api import codec, details, generate
 from junctiond.api.client import HostClient
 from junctiond.domain import (
     Deployment,
     EventKind,
+    FunctionCpu,
+    HostStats,
     LogQuery,
     Namespace,
     Resources,
+    SnapshotCounts,
 )
 from junctiond.errors import HostError, Reason
 from junctiond.testing.fake_host import FakeHost, serve_fake_host
@@ -44,6 +47,18 @@ async def pair(tmp_path: Path) -> AsyncIterator[tuple[FakeHost, HostClient]]:
     socket = tmp_path / "host.sock"
     async with serve_fake_host(socket) as host, HostClient(socket) as client:
         yield host, client
+
+
+async def test_statistics_come_back_as_they_were_given() -> None:
+    given_stats = HostStats(
+        '{"functions":[]}',
+        (),
+        (FunctionCpu("aes", "openfaas-fn", 7),),
+        "balanced",
+        (0, 1),
+        SnapshotCounts(taken=4, refused=3, restored=2, fallbacks=1),
+    )
+    assert codec.decode_stats(codec.encode_stats(given_stats)) == given_stats
 
 
 async def test_a_deployment_comes_back_as_it_went_in(pair: tuple[FakeHost, HostClient]) -> None:

@@ -241,7 +241,7 @@ async def made(shelf: Shelf, outcome: SnapshotOutcome, during: object = None) ->
 async def test_a_slow_start_is_captured_once(shelf: Shelf) -> None:
     await made(shelf, SnapshotOutcome(taken_bytes=6))
     assert shelf.fresh(OWNER, shelf.key(specification())) is not None
-    assert shelf.counts.taken == 1
+    assert shelf.counts.taken == shelf.counts.frozen().taken == 1
 
 
 async def test_a_refusal_is_remembered_with_its_reason(shelf: Shelf) -> None:

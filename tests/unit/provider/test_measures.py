@@ -9,6 +9,7 @@ from junctiond.domain import (
     Place,
     Sandbox,
     SandboxState,
+    SnapshotCounts,
 )
 from provider.measures import RequestMeasures, buckets, exposition
 from provider.workings import SandboxTotals
@@ -70,7 +71,8 @@ def test_how_the_host_works_is_told_in_seconds_and_counts() -> None:
         "workers": [{"run_ns": 1500000000, "park_ns": 2000000000, "wakeups": 4, "bells": 2, "cores": [0]}]}"""
     sandboxes = (place("a.n.1", "spread", 2, 20), place("a.n.2", "paired", 0))
     cpu = (FunctionCpu("a", "n", 250_000_000),)
-    stats = HostStats(text, sandboxes, cpu, "balanced", (0, 1))
+    counts = SnapshotCounts(taken=4, refused=3, restored=2, fallbacks=1)
+    stats = HostStats(text, sandboxes, cpu, "balanced", (0, 1), counts)
     function = Function(Deployment("a", "i", "n"), 2, 2, 1, 1)
     found = exposition(RequestMeasures(), stats, [function], SandboxTotals()).decode()
     for line in (
@@ -84,6 +86,10 @@ def test_how_the_host_works_is_told_in_seconds_and_counts() -> None:
         'junctiond_sandboxes{seat="free"} 0.0',
         "junctiond_spinning_sandboxes 1.0",
         'junctiond_placement_info{cores="0-1",mode="balanced"} 1.0',
+        'junctiond_snapshots_total{outcome="taken"} 4.0',
+        'junctiond_snapshots_total{outcome="refused"} 3.0',
+        'junctiond_snapshots_total{outcome="restored"} 2.0',
+        'junctiond_snapshots_total{outcome="fallback"} 1.0',
         'junctiond_worker_seconds_total{state="run",worker="0"} 1.5',
         'junctiond_worker_wakeups_total{worker="0"} 4.0',
         'junctiond_worker_bells_total{worker="0"} 2.0',
