@@ -235,6 +235,10 @@ class FunctionRegistry:
         """Tells the watchers, where what they see has changed."""
         if controller.current is None or self._functions.get(controller.key) is not controller:
             return
+        if not self._watchers:
+            # Whoever watches later begins with the present.
+            self._seen.pop(controller.key, None)
+            return
         function = view(controller)
         if self._seen.get(controller.key) != function:
             self._seen[controller.key] = function
@@ -278,9 +282,10 @@ class FunctionRegistry:
                 for owner in self._owners(sandbox):
                     owner.post(events.Attached(sandbox))
             case Detached(sandbox, reason):
-                fields = {"sandbox": sandbox, "reason": reason}
-                logger.info("sandbox detached", extra={"fields": fields})
                 for owner in self._owners(sandbox):
+                    if owner.counts_on(sandbox):  # the end of one that was stopped is told once
+                        fields = {"sandbox": sandbox, "reason": reason}
+                        logger.info("sandbox detached", extra={"fields": fields})
                     owner.post(events.Detached(sandbox))
             case Violation(sandbox, kind):
                 fields = {"sandbox": sandbox, "kind": kind}

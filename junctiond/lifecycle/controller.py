@@ -187,6 +187,11 @@ class FunctionController:
         if lease is not None and lease.port == port:
             self._readiness.hear(sandbox)
 
+    def counts_on(self, sandbox: str) -> bool:
+        """Whether a sandbox is one that serves, or is to serve."""
+        replica = events.find(self.observed, sandbox)
+        return replica is not None and replica.phase in LIVE
+
     def attached(self, sandboxes: set[str]) -> None:
         """A new connection to the data plane: which sandboxes it has, and so which it lacks."""
         for replica in self.observed.replicas:
