@@ -27,6 +27,8 @@ READY_WAIT_S = 60.0
 STOP_WAIT_S = 120.0
 KEEPERS_WAIT_S = 60.0
 LOG_TAIL_LINES = 30
+MEMORY_PLACES = (Path("/run"), Path("/dev/shm"))
+"""Where a run folder lies in memory, if it is a mount of its own."""
 OWN = (
     *("state_dir", "run_dir", "secrets_dir", "docker_config", "listen"),
     *("cgroup_parent", "grace_ms", "drain_timeout_ms", "placement"),
@@ -92,7 +94,7 @@ def instance(placement: Placement = Placement.OWN) -> Iterator[Instance]:
         TargetFailed: it does not come up; its last log lines are in the message.
     """
     folder = Path(tempfile.mkdtemp(prefix="junctiond-bench-"))
-    settings = settings_for(folder, placement)
+    settings = settings_for(folder, placement, run_folder())
     log = folder / "daemon.log"
     with log.open("wb") as sink, servers(placement):
         process = subprocess.Popen(
@@ -114,14 +116,23 @@ def instance(placement: Placement = Placement.OWN) -> Iterator[Instance]:
         down(settings, lambda _: None)
         remove_cgroups(settings.cgroup_parent)
         shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(settings.run_dir, ignore_errors=True)
 
 
-def settings_for(folder: Path, placement: Placement = Placement.OWN) -> Settings:
+def run_folder() -> Path:
+    """A fresh run folder in memory, as `/run` is on every host with systemd; where there is none, on the disk."""
+    places = [place for place in MEMORY_PLACES if place.is_mount() and os.access(place, os.W_OK)]
+    return Path(tempfile.mkdtemp(prefix="junctiond-bench-", dir=places[0] if places else None))
+
+
+def settings_for(
+    folder: Path, placement: Placement = Placement.OWN, run_dir: Path | None = None
+) -> Settings:
     """Settings of a host that shares nothing with another one on this machine."""
     return load(
         environment={name: os.environ[name] for name in (BIN_DIR_VARIABLE,) if name in os.environ},
         state_dir=folder / "state",
-        run_dir=folder / "run",
+        run_dir=run_dir or folder / "run",
         secrets_dir=folder / "secrets",
         docker_config=folder / "docker.json",
         listen=f"127.0.0.1:{free_port()}",
