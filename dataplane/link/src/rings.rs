@@ -229,6 +229,14 @@ mod tests {
     }
 
     #[test]
+    fn the_guest_sees_how_long_it_may_poll() {
+        let rings = rings();
+        assert_eq!(rings.guest_view().spin_ns(), 0);
+        rings.set_spin_ns(20_000);
+        assert_eq!(rings.guest_view().spin_ns(), 20_000);
+    }
+
+    #[test]
     fn a_slot_comes_back_when_the_guest_has_closed_too() {
         let rings = rings();
         let (ours, guest) = UnixStream::pair().expect("pair");

@@ -97,14 +97,23 @@ fn a_herd_of_accepts_leaves_neighbours_their_share() {
 }
 
 #[test]
-fn a_guest_that_makes_its_worker_wait_gets_one_of_its_own() {
+fn a_guest_whose_memory_stalls_its_worker_gets_one_of_its_own() {
+    set_apart("stall");
+}
+
+#[test]
+fn a_guest_that_stalls_with_a_sockets_lock_gets_a_worker_of_its_own() {
+    set_apart("stall_in_read");
+}
+
+fn set_apart(how: &str) {
     let can = Command::new(&*FLOODS).args(["can_stall", "0"]).status();
     if !can.unwrap().success() {
         eprintln!("skipped: this kernel or user has no userfaultfd(2)");
         return;
     }
     let world = one_worker();
-    let mut hostile = flood(&world, "stall", 20);
+    let mut hostile = flood(&world, how, 20);
     let wanted = "calls that make the supervisor wait";
     world
         .recorder

@@ -12,6 +12,20 @@ use jd_port::{Egress, Platform};
 use support::{exchange, get, go_guest, guests, has, python, World};
 
 #[test]
+fn a_grant_to_poll_is_kept_and_told() {
+    let world = World::new();
+    let mut guest = world.launch(&mut python("import time; time.sleep(1000)"));
+    let spin_ns = || world.supervisor.stats("one").map(|stats| stats.spin_ns);
+    assert_eq!(spin_ns(), Some(0));
+    assert!(world.supervisor.set_spin_ns("one", 20_000));
+    assert_eq!(spin_ns(), Some(20_000));
+    assert!(world.supervisor.set_spin_ns("one", 0));
+    assert_eq!(spin_ns(), Some(0));
+    assert!(!world.supervisor.set_spin_ns("another", 20_000));
+    let _ = guest.child.kill();
+}
+
+#[test]
 fn a_static_go_server_answers() {
     if !has("go") {
         return;

@@ -203,22 +203,58 @@ static void *serve_one(void *listening) {
     return NULL;
 }
 
-static void stall(int times) {
-    spawn(serve_one, (void *)(long)listener(9000, 8));
+static void miss_a_page(int times) {
     faults = (int)syscall(SYS_userfaultfd, O_CLOEXEC);
     struct uffdio_api api = {.api = UFFD_API};
     page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     struct uffdio_register whole = {.range = {.start = (unsigned long)page, .len = 4096},
                                     .mode = UFFDIO_REGISTER_MODE_MISSING};
-    if (faults < 0 || ioctl(faults, UFFDIO_API, &api) || ioctl(faults, UFFDIO_REGISTER, &whole)) {
-        exit(1);
-    }
+    if (faults < 0 || ioctl(faults, UFFDIO_API, &api) || ioctl(faults, UFFDIO_REGISTER, &whole)) exit(1);
     spawn(fill_slowly, (void *)(long)times);
+}
+
+// Its memory stalls who reads it.
+static void stall(int times) {
+    spawn(serve_one, (void *)(long)listener(9000, 8));
+    miss_a_page(times);
     for (;;) {
         int fd = socket(AF_INET, SOCK_STREAM, 0);
         madvise(page, 4096, MADV_DONTNEED);
         connect(fd, (void *)page, sizeof(struct sockaddr_in));
         close(fd);
+    }
+}
+
+static void *ask_for_the_sender(void *stream) {
+    for (;;) {
+        char byte;
+        struct sockaddr_in from;
+        socklen_t length = sizeof from;
+        recvfrom((int)(long)stream, &byte, 1, MSG_DONTWAIT, (void *)&from, &length);
+    }
+    return NULL;
+}
+
+static void *write_for_ever(void *stream) {
+    char bytes[4096] = {0};
+    while (write((int)(long)stream, bytes, sizeof bytes) > 0) {}
+    return NULL;
+}
+
+// A read of its own stalls with the lock of a socket that another call needs.
+static void stall_in_read(int times) {
+    int listening = listener(9001, 8);
+    struct sockaddr_in here = at("127.0.0.1", 9001);
+    int writer = socket(AF_INET, SOCK_STREAM, 0);
+    if (connect(writer, (void *)&here, sizeof here)) exit(1);
+    int reader = accept(listening, NULL, NULL);
+    spawn(serve_one, (void *)(long)listener(9000, 8));
+    miss_a_page(times);
+    spawn(write_for_ever, (void *)(long)writer);
+    spawn(ask_for_the_sender, (void *)(long)reader);
+    for (;;) {
+        madvise(page, 4096, MADV_DONTNEED);
+        if (read(reader, page, 1) <= 0) exit(1);
     }
 }
 
@@ -244,6 +280,7 @@ int main(int count, char **arguments) {
     else if (!strcmp(what, "herd")) herd(number);
     else if (!strcmp(what, "sweep")) sweep(number);
     else if (!strcmp(what, "stall")) stall(number);
+    else if (!strcmp(what, "stall_in_read")) stall_in_read(number);
     else if (!strcmp(what, "datagrams")) empty_datagrams();
     else return 2;
     for (;;) pause();
