@@ -3,10 +3,11 @@
 use rustix::time::{clock_gettime, ClockId, Timespec};
 
 fn nanoseconds(time: Timespec) -> u64 {
-    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+    // Neither clock is before its beginning, nor will be after the year 2554.
+    let seconds = time.tv_sec.unsigned_abs();
     seconds
-        .saturating_mul(1_000_000_000)
-        .saturating_add(u64::try_from(time.tv_nsec).unwrap_or(0))
+        .wrapping_mul(1_000_000_000)
+        .wrapping_add(time.tv_nsec.unsigned_abs())
 }
 
 /// Nanoseconds on a clock that only goes forward.

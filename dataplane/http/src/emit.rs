@@ -75,11 +75,8 @@ fn write_digits(text: &mut [u8], number: u64) -> usize {
         // The first digit is in the lowest lane.
         return 8 - (digits.trailing_zeros() as usize / 8).min(7);
     }
-    for (place, part) in [
-        (16, number % GROUP),
-        (8, number / GROUP % GROUP),
-        (0, number / GROUP / GROUP),
-    ] {
+    let upper = number / GROUP;
+    for (place, part) in [(16, number % GROUP), (8, upper % GROUP), (0, upper / GROUP)] {
         let digits = eight_digits(part) | ASCII_ZEROES;
         text[place..place + 8].copy_from_slice(&digits.to_le_bytes());
     }
