@@ -293,10 +293,10 @@ fn spin(set: &Set) -> bool {
         })
 }
 
-/// What the kernel has, before rings are looked at. That is every other time that rings have something and the kernel was
-/// not asked for a while: a program with room for few events would hear of one side only.
+/// What the kernel has, before rings are looked at. That is every other time that rings may fill the whole room and the
+/// kernel was not asked for a while: a program with room for few events would hear of one side only.
 fn kernel_first(set: &Set, room: &mut [EpollEvent]) -> usize {
-    if !set.is_warm() || !set.owes_a_look() || !set.takes_turns() {
+    if !set.may_fill(room.len()) || !set.is_warm() || !set.owes_a_look() || !set.takes_turns() {
         return 0;
     }
     set.looked();

@@ -169,6 +169,12 @@ impl Set {
         self.members.load(Ordering::Acquire) != 0
     }
 
+    /// Whether its ring connections alone may fill room for so many events.
+    #[must_use]
+    pub fn may_fill(&self, room: usize) -> bool {
+        self.members.load(Ordering::Relaxed).count_ones() as usize >= room
+    }
+
     /// Index of its waiter.
     #[must_use]
     pub fn waiter_index(&self) -> Option<u32> {
