@@ -35,6 +35,8 @@
 )]
 #![cfg(all(target_arch = "x86_64", target_os = "linux"))]
 
+#[cfg(not(feature = "embedded"))]
+pub mod allocator;
 pub mod ask;
 pub mod buffers;
 pub mod connection;

@@ -37,6 +37,8 @@ unsafe fn accepted(fd: i32, name: *const u8, name_len: *const u32) -> i32 {
         }
     };
     if process::rings_wanted() && family != AF_UNIX {
+        #[cfg(not(feature = "embedded"))]
+        crate::allocator::settle();
         table::watch(fd);
     }
     fd
