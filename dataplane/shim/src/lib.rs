@@ -19,7 +19,8 @@
 //! run out. One limit is left: a signal handler that uses the very connection that its own thread is inside the shim for
 //! gets `EAGAIN`.
 //!
-//! Freestanding: no second libc, no thread-local storage, no allocation. One library serves glibc and musl.
+//! Freestanding: no second libc, no thread-local storage, no allocation of its own (`allocator` has the one call that it
+//! makes). One library serves glibc and musl.
 
 #![cfg_attr(feature = "freestanding", no_std)]
 // The kernel's interface is words of the machine; what is cast here has been bounded, or is the kernel's to judge.
