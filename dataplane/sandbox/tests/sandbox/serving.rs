@@ -1,8 +1,10 @@
 //! `jsandbox serve`: keepers that are forked, namespaces that are used again.
 
+use std::collections::HashSet;
 use std::fs;
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
 
@@ -109,6 +111,44 @@ fn a_sandbox_sees_nothing_of_the_one_that_had_its_namespaces_before() {
         let own = format!("lo {address} up");
         assert_eq!(output, [own.as_str(), "lo 127.0.0.1 up", "lo link up"]);
     }
+}
+
+/// Launches sandboxes one after the other under a supervisor that lets go of them, or does not; whether a network
+/// namespace came twice.
+fn comes_twice(lets_go: bool) -> bool {
+    let mut launcher = Launcher::start();
+    let (mut seen, mut held) = (HashSet::new(), Vec::new());
+    // As many as are kept ready and more; the second time after all keepers of the first are gone.
+    for _ in 0..2 {
+        let mut keepers = Vec::new();
+        for _ in 0..10 {
+            let mut host = Host::new();
+            let offers = host.listen();
+            launcher.launch(&mut host, &["on-term"]);
+            let offer = offers.recv_timeout(PATIENCE).expect("an offer");
+            host.wait_for("ready");
+            launcher.ask(&json!({"op": "stop", "sandbox": host.id}));
+            let event = launcher.event();
+            keepers.push(event["state"]["keeper_pid"].as_u64().expect("a keeper"));
+            let namespace = fs::File::from(offer.descriptors[1].try_clone().expect("a copy"));
+            if !seen.insert(namespace.metadata().expect("facts").ino()) {
+                return true;
+            }
+            // Its number is not given to another namespace as long as this is held.
+            held.push((namespace, (!lets_go).then_some(offer)));
+        }
+        eventually("keepers end", || {
+            let lives = |&pid: &u64| lives(u32::try_from(pid).expect("a pid"));
+            !keepers.iter().any(lives)
+        });
+    }
+    false
+}
+
+#[test]
+fn namespaces_are_used_again_only_when_the_supervisor_has_let_go() {
+    assert!(comes_twice(true));
+    assert!(!comes_twice(false));
 }
 
 #[test]
