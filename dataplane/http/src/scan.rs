@@ -137,7 +137,9 @@ impl HeadScan {
         if !self.strict || self.started {
             return Ok(());
         }
-        check_beginning(&bytes[self.line..], limits)
+        let line = &bytes[self.line..];
+        // Perhaps the line's end has begun, which does not count.
+        check_beginning(line.strip_suffix(b"\r").unwrap_or(line), limits)
     }
 }
 
@@ -215,6 +217,9 @@ mod tests {
         let mut long = b"GET /".to_vec();
         long.resize(200, b'a');
         assert_eq!(bytewise(&long, &limits), Err(HttpError::TargetTooLong));
+        long.truncate(limits.target_bytes_max + LINE_EXTRA_BYTES);
+        long.extend_from_slice(b"\r\n\r\n");
+        assert_eq!(bytewise(&long, &limits), Ok(Some(long.len())));
         let mut many = b"GET / HTTP/1.1\r\nA: ".to_vec();
         many.resize(1001, b'a');
         assert_eq!(bytewise(&many, &limits), Err(HttpError::HeadTooLarge));
