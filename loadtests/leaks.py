@@ -13,6 +13,8 @@ from loadtests.instance import Instance
 SETTLE_WAIT_S = 20.0
 STILL_S = 1.0
 SAMPLES = 5
+UNIX_SOCKETS = Path("/proc/net/unix")
+CONNECTED = "03"
 TABLES = ("namespaces", "functions", "leases")
 """Of the state database; its counters only count."""
 
@@ -23,7 +25,8 @@ class Counts:
 
     Attributes:
         processes: of the host: daemon, provider, front door, keepers and all in sandboxes.
-        descriptors: open in daemon, provider and front door. A namespace that outlives its processes is one of these,
+        descriptors: open in daemon, provider and front door, but for the connections between these two that wait to be used
+            again: there are as many as ever were needed at once. A namespace that outlives its processes is one of these,
             or a mount.
         threads: of the same.
         mounts: that the daemon sees below the host's folders.
@@ -53,7 +56,8 @@ class Counts:
         cgroups = Path("/sys/fs/cgroup")
         return cls(
             processes=sum(len(pids) for pids in roles.values()),
-            descriptors=sum(_entries(pid, "fd") for pid in serving),
+            descriptors=sum(_entries(pid, "fd") for pid in serving)
+            - 2 * connections(UNIX_SOCKETS.read_text(), str(settings.provider_socket)),
             threads=sum(_entries(pid, "task") for pid in serving),
             mounts=sum(any(folder in line for folder in folders) for line in mounts),
             cgroups=sum(
@@ -68,6 +72,12 @@ class Counts:
             rows=_rows(settings.database),
             memory_mib=process_cost.pss_kib([*serving, *roles["keepers"]]) / 1024,
         )
+
+
+def connections(table: str, path: str) -> int:
+    """Connections that a Unix socket has accepted, by `/proc/net/unix` (unix(7)); each is a descriptor at either end."""
+    lines = (line.split(maxsplit=7) for line in table.splitlines())
+    return sum(len(line) == 8 and line[5] == CONNECTED and line[7] == path for line in lines)
 
 
 def growth(before: Counts, after: Counts) -> dict[str, int]:

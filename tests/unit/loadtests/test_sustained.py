@@ -3,7 +3,7 @@ import json
 from contextlib import suppress
 from pathlib import Path
 
-from loadtests.leaks import Counts, growth, least
+from loadtests.leaks import Counts, connections, growth, least
 from loadtests.series import OURS, Series
 from loadtests.sustained import Client, Launches, Tally, note, windows
 
@@ -111,3 +111,14 @@ async def test_launches_count_sandboxes_that_attach(tmp_path: Path):
         assert launches.count == 2
         await ended(writer)
         await asyncio.sleep(0.05)
+
+
+def test_connections_of_a_unix_socket_are_counted_without_its_listener():
+    table = (
+        "Num       RefCount Protocol Flags    Type St Inode Path\n"
+        "0000000000000000: 00000002 00000000 00010000 0001 01 11 /r/p.sock\n"
+        "0000000000000000: 00000003 00000000 00000000 0001 03 12 /r/p.sock\n"
+        "0000000000000000: 00000003 00000000 00000000 0001 03 13 /r/other.sock\n"
+        "0000000000000000: 00000003 00000000 00000000 0001 03 14\n"
+    )
+    assert connections(table, "/r/p.sock") == 1
