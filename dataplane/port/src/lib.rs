@@ -8,6 +8,7 @@
 mod budget;
 mod call;
 mod census;
+mod claim;
 mod datagram;
 mod dial;
 mod dials;
@@ -39,6 +40,7 @@ mod sys;
 mod watch;
 mod worker;
 
+pub use claim::undisturbed;
 pub use fuzz::fuzz_one;
 pub use host::{Event, Host};
 pub use platform::{BadPlatform, Egress, Network, Platform};

@@ -2,6 +2,7 @@
 
 pub mod journal;
 pub mod notify;
+pub mod policy;
 pub mod process;
 pub mod socket;
 
