@@ -41,7 +41,7 @@ fn a_server_that_waits_in_accept_ends_by_sigterm() {
     let started = Instant::now();
     sys::kill(guest.child.id(), libc::SIGTERM);
     let status = guest.child.wait().unwrap();
-    assert!(started.elapsed() < Duration::from_secs(2));
+    assert!(started.elapsed() < support::PATIENCE);
     assert_eq!(
         std::os::unix::process::ExitStatusExt::signal(&status),
         Some(libc::SIGTERM)
@@ -61,7 +61,7 @@ if child == 0: serve()
 time.sleep(0.3)
 os.kill(child, signal.SIGKILL); os.waitpid(child, 0)
 s = socket.socket()
-for _ in range(40):
+for _ in range(1200):
     try: s.bind(("127.0.0.1", 8080)); print("free"); break
     except OSError: time.sleep(0.05)
 "#,
