@@ -43,10 +43,6 @@ pub struct Io {
     pub moved: usize,
     /// Connections on rings whose guests are to be told of something before the next sleep.
     pub untold: Vec<Key>,
-    /// Requests for sockets wait until all that came with them is read.
-    pub corked: bool,
-    /// Connections with such requests.
-    pub corked_ups: Vec<Key>,
     /// How often bytes were published on rings since guests were told.
     pub published: usize,
 }
@@ -250,20 +246,6 @@ impl Conn {
             Some(toll) => toll.wake(send).unwrap_or(Err(Errno::CONNABORTED)),
             None => send(),
         }
-    }
-
-    /// Whether what it has to send is to wait for the others that came with it.
-    pub fn is_corked(&self, io: &mut Io) -> bool {
-        let Token::Up(key) = self.token else {
-            return false;
-        };
-        if !io.corked || self.rides() {
-            return false;
-        }
-        if io.corked_ups.last() != Some(&key) {
-            io.corked_ups.push(key);
-        }
-        true
     }
 
     /// Ends the sending side, once.

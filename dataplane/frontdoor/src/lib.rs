@@ -76,12 +76,6 @@ pub trait Dialer: Send + Sync {
     /// The sandbox is not there, nothing listens on that port, or its backlog is full.
     fn dial(&self, sandbox: &str, port: u16, owner: Option<&Arc<dyn Owner>>)
         -> io::Result<OwnedFd>;
-
-    /// Does `work`, which wakes guests, while none of them can take this core, where that can be had: what it
-    /// sends is found all together. It is a bounded piece of work that never waits.
-    fn undisturbed(&self, work: &mut dyn FnMut()) {
-        work();
-    }
 }
 
 /// Hears what the front door wants of the control plane. Called by workers: it must not wait.

@@ -75,7 +75,7 @@ impl Relay<'_> {
         if !self.down.exchange.request_body.is_done() && !self.up.conn.broken {
             self.move_body()?;
         }
-        if !self.up.conn.unsent.is_empty() && !self.up.conn.is_corked(self.io) {
+        if !self.up.conn.unsent.is_empty() {
             // A function that does not read any more may have answered already: the response side will tell.
             if let Ok(sent) = self.up.conn.flush(self.io, self.up.replayable) {
                 self.up.wrote |= sent > 0;

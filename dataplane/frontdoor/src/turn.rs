@@ -49,38 +49,10 @@ impl Worker {
         self.shared.shards[self.index]
             .events
             .add(ready.len() as u64);
-        // One alone has nobody to wait for.
-        self.io.corked = ready.len() > 1;
         for &event in &*ready {
             self.event(Ready::of(event));
         }
-        self.uncork();
         Ok(())
-    }
-
-    /// Sends the requests for sockets that came together: the first would else wake its guest, which takes the
-    /// core for that one alone where it shares it.
-    fn uncork(&mut self) {
-        self.io.corked = false;
-        if self.io.corked_ups.is_empty() {
-            return;
-        }
-        let shared = Arc::clone(&self.shared);
-        let mut ups = std::mem::take(&mut self.io.corked_ups);
-        let several = ups.len() > 1;
-        let mut send = || {
-            for up in ups.drain(..) {
-                if let Some(owner) = self.ups.get(up).and_then(|up| up.owner) {
-                    self.drive(owner);
-                }
-            }
-        };
-        if several {
-            shared.dialer.undisturbed(&mut send);
-        } else {
-            send();
-        }
-        self.io.corked_ups = ups;
     }
 
     /// Serves what came meanwhile as well, as long as that is worth the wait of those who are to be told.

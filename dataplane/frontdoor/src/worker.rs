@@ -122,8 +122,6 @@ impl Worker {
                 headers: jd_http::header_space(),
                 moved: 0,
                 untold: Vec::new(),
-                corked: false,
-                corked_ups: Vec::new(),
                 published: 0,
             },
             routes,

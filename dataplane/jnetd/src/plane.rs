@@ -37,10 +37,6 @@ impl Dialer for FunctionDialer {
     ) -> io::Result<OwnedFd> {
         self.0.dial_for(sandbox, port, owner)
     }
-
-    fn undisturbed(&self, work: &mut dyn FnMut()) {
-        jd_port::undisturbed(work);
-    }
 }
 
 /// Carries news of both halves to the control thread.

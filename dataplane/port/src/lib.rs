@@ -8,7 +8,6 @@
 mod budget;
 mod call;
 mod census;
-mod claim;
 mod datagram;
 mod dial;
 mod dials;
@@ -40,7 +39,6 @@ mod sys;
 mod watch;
 mod worker;
 
-pub use claim::undisturbed;
 pub use fuzz::fuzz_one;
 pub use host::{Event, Host};
 pub use platform::{BadPlatform, Egress, Network, Platform};

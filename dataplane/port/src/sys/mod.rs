@@ -2,7 +2,6 @@
 
 pub mod journal;
 pub mod notify;
-pub mod policy;
 pub mod process;
 pub mod socket;
 
