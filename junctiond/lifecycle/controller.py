@@ -20,6 +20,7 @@ from junctiond.dataplane import protocol
 from junctiond.dataplane.base import Dataplane, DataplaneError, DataplaneLost
 from junctiond.errors import HostError, Reason
 from junctiond.lifecycle import events, reconcile
+from junctiond.lifecycle.callers import Trial, Waiters
 from junctiond.lifecycle.events import (
     Answering,
     Attached,
@@ -63,24 +64,6 @@ class Surroundings:
     now_ns: Callable[[], int] = time.monotonic_ns
 
 
-@dataclass(slots=True)
-class _Trial:
-    """A candidate generation whose caller waits."""
-
-    generation: Generation
-    replicas: int
-    done: asyncio.Future[None]
-    accepted: bool = False
-
-
-@dataclass(slots=True)
-class _Waiter:
-    done: asyncio.Future[None]
-    satisfied: Callable[[], bool]
-    failures_max: float
-    """More failures than these, and nothing available, end the wait."""
-
-
 class FunctionController:
     """The life of one function, from its creation to its last sandbox."""
 
@@ -107,10 +90,10 @@ class FunctionController:
         """Every sandbox it ever had, for their logs."""
         self._around = around
         self.policy = policy
-        self._trial: _Trial | None = None
+        self._trial: Trial | None = None
         self._launching: dict[int, str] = {}
         """The newest sandbox of each generation, for its log lines."""
-        self._waiters: list[_Waiter] = []
+        self._waiters = Waiters()
         self._poked = asyncio.Event()
         self._readiness = Readiness(around.dataplane, self._spawn)
         self._finished = False
@@ -124,7 +107,7 @@ class FunctionController:
             HostError: it was rejected; everything it had is being removed.
         """
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._trial = _Trial(generation, replicas, done)
+        self._trial = Trial(generation, replicas, done)
         self.desired = replace(self.desired, candidate=generation.number)
         self._poked.set()
         try:
@@ -163,8 +146,7 @@ class FunctionController:
         self.desired = replace(self.desired, deleted=True)
         if self._trial is not None:
             self._give_up(Failure("the function was deleted"))
-        for waiter in self._waiters:
-            _fail(waiter.done, HostError(Reason.FUNCTION_UNKNOWN, "the function was deleted"))
+        self._waiters.refuse(HostError(Reason.FUNCTION_UNKNOWN, "the function was deleted"))
         self._poked.set()
 
     async def withdrawn(self) -> None:
@@ -440,10 +422,10 @@ class FunctionController:
                 f"{self.key[1]} did not become ready: {failure.text} on port {port} "
                 f"(annotation {PORT_ANNOTATION} names another){self._last_lines(sandbox)}"
             )
-            _fail(trial.done, HostError(Reason.NOT_READY, text))
+            trial.refuse(HostError(Reason.NOT_READY, text))
         else:
             text = f"{self.key[1]} could not be started: {failure.text}"
-            _fail(trial.done, HostError(Reason.LAUNCH_FAILED, text))
+            trial.refuse(HostError(Reason.LAUNCH_FAILED, text))
 
     def _settle(self) -> None:
         """Answers the callers whose wish is fulfilled now."""
@@ -451,23 +433,15 @@ class FunctionController:
         published = self.observed.published
         if trial and trial.accepted and published and published.replicas:
             self._trial = None
-            if not trial.done.done():
-                trial.done.set_result(None)
-        for waiter in list(self._waiters):
-            if waiter.satisfied() and not waiter.done.done():
-                waiter.done.set_result(None)
-            elif self.observed.failures > waiter.failures_max and not self.available:
-                _fail(waiter.done, HostError(Reason.LAUNCH_FAILED, self.observed.error))
+            trial.fulfil()
+        stuck = None
+        if not self.available:
+            stuck = HostError(Reason.LAUNCH_FAILED, self.observed.error)
+        self._waiters.settle(self.observed.failures, stuck)
 
     async def _until(self, satisfied: Callable[[], bool], *, fallible: bool = True) -> None:
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        waiter = _Waiter(done, satisfied, self.observed.failures if fallible else math.inf)
-        self._waiters.append(waiter)
-        self._poked.set()
-        try:
-            await done
-        finally:
-            self._waiters.remove(waiter)
+        failures_max = self.observed.failures if fallible else math.inf
+        await self._waiters.until(satisfied, failures_max, self._poked.set)
 
     # Small things.
 
@@ -494,8 +468,3 @@ class FunctionController:
             await work(*arguments)
         except Exception as error:
             logger.error("task failed", exc_info=error, extra={"fields": self._names()})
-
-
-def _fail(future: asyncio.Future[None], error: HostError) -> None:
-    if not future.done():
-        future.set_exception(error)
