@@ -4,6 +4,7 @@ Each function is asked through the platform, by rings and by descriptors, and ba
 """
 
 import os
+import sys
 import tempfile
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -28,6 +29,8 @@ RESULTS = Path(__file__).parent / "results" / "anatomy.json"
 SHARE_MIN_US = 0.05
 """Less than this per invocation is not worth a line."""
 LOADS = (1, EDGE)
+FILE_COLUMNS = 200
+"""Of the table where no terminal says how wide it is."""
 
 
 class Profile(msgspec.Struct, frozen=True):
@@ -64,7 +67,7 @@ def main(
     record: Annotated[bool, typer.Option(help="Keep them in results/anatomy.json.")] = False,
 ) -> None:
     """Profile invocations and show where their CPU time goes."""
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else FILE_COLUMNS)
     before, load_1m = machine.CpuTimes.now(), os.getloadavg()[0]
     try:
         found = _profiles(functions.split(","), seconds, console)
