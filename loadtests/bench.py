@@ -1,13 +1,11 @@
 """`python -m loadtests.bench`: measures every promised figure, interleaved with its baselines, and records it."""
 
 import secrets
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.text import Text
 
 from loadtests import generators, journal, neighbours, plot, record, report, table
@@ -18,13 +16,11 @@ from loadtests.ledger import LATEST, Known, append
 from loadtests.placement import Placement
 from loadtests.quiet import Quiet
 from loadtests.record import now_text
+from loadtests.screen import screen
 from loadtests.session import LIGHT, MAIN, PARTS, SUBJECTS, Session, measure, timed
 
 RESULTS = LATEST.parent
-TABLE_COLUMNS = 200
-"""Where standard output is a file or a pipe, the tables keep their shape."""
-WIDTH = None if sys.stdout.isatty() else TABLE_COLUMNS
-out = Console(highlight=False, soft_wrap=True, width=WIDTH)
+out = screen()
 
 
 def main(
@@ -71,12 +67,8 @@ def main(
     )
     out.print(f"seed {session.seed}; {session.generators}")
     out.print(f"every round, as it ends: {session.folder / journal.FILE}")
-    try:
+    with journal.outliving(session.keep, session.folder, out.print):
         measure(session)
-    except BaseException:  # Ctrl-C and SIGTERM too: the rounds that ended are worth their time
-        session.keep()
-        out.print(f"python -m loadtests.report {session.folder} shows the rounds that ended")
-        raise
     _keep(session, latest=keep and not quick)
     if session.attempts.failures:
         raise typer.Exit(1)

@@ -4,7 +4,8 @@ A run that is killed loses the round under way and no other: `python -m loadtest
 run would have made.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -105,3 +106,14 @@ def read(folder: Path) -> Journal:
     if journal.schema != SCHEMA:
         raise ValueError(f"{path}: schema {journal.schema}, this program reads {SCHEMA}")
     return journal
+
+
+@contextmanager
+def outliving(keep: Callable[[], None], folder: Path, say: Callable[[str], None]) -> Iterator[None]:
+    """Keeps the rounds that ended when the block does not end, also by Ctrl-C and SIGTERM: they are worth their time."""
+    try:
+        yield
+    except BaseException:
+        keep()
+        say(f"python -m loadtests.report {folder} shows the rounds that ended")
+        raise

@@ -4,10 +4,8 @@ Each function is asked through the platform, by rings and by descriptors, and ba
 """
 
 import os
-import sys
 import tempfile
 from contextlib import ExitStack
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -19,18 +17,19 @@ from rich.table import Table
 from loadtests import generators, machine, registry
 from loadtests.anatomy import Anatomy, PerfMissing, looking
 from loadtests.effort import BODY_BYTES, EDGE
-from loadtests.failure import Attempts
+from loadtests.failure import FAILURES, Attempts
 from loadtests.function_image import extract
 from loadtests.instance import instance
-from loadtests.placement import Placement, clients
+from loadtests.interrupt import run
+from loadtests.placement import Placement, clients, server_cores
+from loadtests.record import Provenance, now_text
+from loadtests.screen import screen
 from loadtests.stand import Cell, stand
 
 RESULTS = Path(__file__).parent / "results" / "anatomy.json"
 SHARE_MIN_US = 0.05
 """Less than this per invocation is not worth a line."""
 LOADS = (1, EDGE)
-FILE_COLUMNS = 200
-"""Of the table where no terminal says how wide it is."""
 
 
 class Profile(msgspec.Struct, frozen=True):
@@ -54,9 +53,7 @@ class Profile(msgspec.Struct, frozen=True):
 class Profiles(msgspec.Struct, frozen=True):
     """All of them, and where they come from."""
 
-    commit: str
-    machine: machine.Machine
-    measured_at: str
+    provenance: Provenance
     placement: str
     profiles: list[Profile]
 
@@ -67,26 +64,20 @@ def main(
     record: Annotated[bool, typer.Option(help="Keep them in results/anatomy.json.")] = False,
 ) -> None:
     """Profile invocations and show where their CPU time goes."""
-    console = Console(width=None if sys.stdout.isatty() else FILE_COLUMNS)
+    console, commit = screen(), machine.commit()  # now: others may commit while this runs
     before, load_1m = machine.CpuTimes.now(), os.getloadavg()[0]
-    try:
-        found = _profiles(functions.split(","), seconds, console)
-    except PerfMissing as missing:
-        raise typer.BadParameter(str(missing)) from missing
+    found = _profiles(functions.split(","), seconds, console)
     console.print(_table(found))
     if record:
-        kept = Profiles(
-            commit=machine.commit(),
-            machine=machine.describe("wrk -t1; 600-byte POST", before, load_1m),
-            measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
-            placement=Placement.SPLIT.words,
-            profiles=found,
-        )
+        facts = machine.describe("wrk -t1; 600-byte POST", before, load_1m)
+        provenance = Provenance(commit, facts, now_text())
+        kept = Profiles(provenance, Placement.SPLIT.words, found)
         RESULTS.write_bytes(msgspec.json.format(msgspec.json.encode(kept), indent=1) + b"\n")
 
 
 def _profiles(functions: list[str], seconds: float, console: Console) -> list[Profile]:
     placement = Placement.SPLIT
+    core = min(server_cores(placement, os.sched_getaffinity(0)))
     attempts = Attempts(console.print)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="anatomy-")))
@@ -103,12 +94,12 @@ def _profiles(functions: list[str], seconds: float, console: Console) -> list[Pr
                 generators.closed_loop(cell.target.url, EDGE, 1.0, BODY_BYTES, use_wrk=True)
                 for connections in LOADS:
                     console.print(f"{cell.subject} {cell.label}, {connections} connections")
-                    found.append(_profile(cell, connections, seconds, folder))
+                    found.append(_profile(cell, connections, seconds, core, folder))
         return found
 
 
-def _profile(cell: Cell, connections: int, seconds: float, folder: Path) -> Profile:
-    with looking(cell.target, 0, folder) as anatomy:
+def _profile(cell: Cell, connections: int, seconds: float, core: int, folder: Path) -> Profile:
+    with looking(cell.target, core, folder) as anatomy:
         loop = generators.closed_loop(
             cell.target.url, connections, seconds, BODY_BYTES, use_wrk=True
         )
@@ -141,5 +132,8 @@ def _table(profiles: list[Profile]) -> Table:
     return table
 
 
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app.command()(main)
+
 if __name__ == "__main__":
-    typer.run(main)
+    run(app, (*FAILURES, PerfMissing))

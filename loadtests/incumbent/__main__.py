@@ -3,7 +3,6 @@
 import os
 import secrets
 import subprocess
-import sys
 import tempfile
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -11,7 +10,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from loadtests import generators, journal, machine, neighbours, plot, record, report, table
 from loadtests.effort import BODY_BYTES
@@ -29,6 +27,7 @@ from loadtests.ledger import LATEST, append
 from loadtests.placement import Placement, clients
 from loadtests.quiet import Quiet
 from loadtests.record import Subject
+from loadtests.screen import screen
 from loadtests.series import OURS, Series
 from loadtests.session import timed
 
@@ -37,10 +36,7 @@ RESULTS = LATEST.parent
 COUNTS = 3
 COUNTED = 10
 """Invocations over which the look-ups of containerd are counted, each time."""
-TABLE_COLUMNS = 190
-"""Where standard output is a file or a pipe, the table keeps its shape."""
-WIDTH = None if sys.stdout.isatty() else TABLE_COLUMNS
-out = Console(highlight=False, soft_wrap=True, width=WIDTH)
+out = screen(columns=190)
 
 
 @dataclass(slots=True)
@@ -137,12 +133,8 @@ def main(
     )
     out.print(f"seed {current.seed}; {place.words}; {current.generators}")
     out.print(f"every round, as it ends: {current.folder / journal.FILE}")
-    try:
+    with journal.outliving(current.keep, current.folder, out.print):
         measure(current, parts)
-    except BaseException:  # Ctrl-C and SIGTERM too: the rounds that ended are worth their time
-        current.keep()
-        out.print(f"python -m loadtests.report {current.folder} shows the rounds that ended")
-        raise
     _keep(current, latest=keep and not quick)
     if current.attempts.failures:
         raise typer.Exit(1)
