@@ -5,6 +5,10 @@
            ├─ ScenarioError                  a scenario TOML
            ├─ TraceError                     a trace of requests
            └─ ProfileError                   a latency, power or energy profile
+      └─ HardwareError(device, problem, mend)   a meter or an actuator of this host cannot do its work
+           ├─ HardwareAbsent                 this host has no such thing
+           ├─ HardwareDenied                 it is there, but this process may not use it
+           └─ HardwareRefused                it is there, and does not take this value
 
 A programmer's mistake is an assertion or a ValueError, never one of these.
 """
@@ -40,3 +44,31 @@ class TraceError(InputError):
 
 class ProfileError(InputError):
     """A profile lacks its provenance, a column or a value, or does not know what it was asked for."""
+
+
+class HardwareError(InferenceError):
+    """A meter or an actuator of this host cannot do its work.
+
+    Attributes:
+        device: the file or GPU that it is about.
+        problem: what went wrong.
+        mend: what whoever runs the host can do about it.
+    """
+
+    def __init__(self, device: str, problem: str, mend: str) -> None:
+        super().__init__(f"{device}: {problem}; {mend}")
+        self.device = device
+        self.problem = problem
+        self.mend = mend
+
+
+class HardwareAbsent(HardwareError):
+    """This host has no such counter, driver or control file."""
+
+
+class HardwareDenied(HardwareError):
+    """The kernel or the driver keeps it from this process."""
+
+
+class HardwareRefused(HardwareError):
+    """The value lies outside what the hardware takes; the problem names the range."""
