@@ -1,0 +1,1 @@
+"""Scenarios: one TOML file says everything that a simulated run depends on."""

@@ -1,0 +1,128 @@
+"""A scenario from its file: read, merged, overridden, decoded, checked. Never raises anything but `ScenarioError`."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from inference.errors import ScenarioError
+from inference.scenarios import includes
+from inference.scenarios.includes import Tables
+from inference.scenarios.schema import Key, Refused, closest, decode
+from inference.scenarios.spec import Scenario
+
+
+def load(path: Path | str, overrides: Sequence[str] = ()) -> Scenario:
+    """The scenario in a file, or the shipped one of that name.
+
+    Args:
+        path: a file, or a name as `shipped` lists it ("quickstart").
+        overrides: assignments such as "routing.policy=jsq", each over those before.
+
+    Raises:
+        ScenarioError: with file, key and expected value.
+    """
+    found = locate(path)
+    tables = includes.read(found)
+    includes.override(tables, overrides)
+    return _scenario(tables, str(found))
+
+
+def from_values(values: Mapping[str, Any], source: str = "argument") -> Scenario:
+    """A scenario from tables as `tomllib` gives them.
+
+    Raises:
+        ScenarioError: with the source's name, key and expected value.
+    """
+    tables = Tables()
+    tables.merge(values, source)
+    return _scenario(tables, source)
+
+
+def shipped() -> dict[str, Path]:
+    """Files of the scenarios that come with the product, by name; base files, which stand for no run, are left out."""
+    paths = sorted(includes.SHIPPED.glob("*.toml"))
+    return {path.stem: path for path in paths if not path.stem.startswith("base-")}
+
+
+def locate(path: Path | str) -> Path:
+    """The file of that path, or the shipped scenario of that name.
+
+    Raises:
+        ScenarioError: neither is there.
+    """
+    text = str(path)
+    if "\0" not in text and text.strip():
+        try:
+            if Path(text).is_file():
+                return Path(text)
+        except OSError:
+            pass  # a name too long for any file
+        if text.removesuffix(".toml") in shipped():
+            return shipped()[text.removesuffix(".toml")]
+    hint = closest(text.removesuffix(".toml"), shipped())
+    raise ScenarioError(text, "file", f"expected a scenario file or a shipped scenario; {hint}")
+
+
+def _scenario(tables: Tables, source: str) -> Scenario:
+    try:
+        scenario: Scenario = decode(Scenario, tables.values)
+        check(scenario)
+    except Refused as refused:
+        where = tables.source_of(refused.key, source)
+        raise ScenarioError(where, ".".join(refused.key) or "file", refused.expected) from None
+    except RecursionError:
+        raise ScenarioError(source, "file", "expected tables nested less deeply") from None
+    return scenario
+
+
+def check(scenario: Scenario) -> None:
+    """What no single key can say: roles, models, indices and windows that fit each other.
+
+    Raises:
+        Refused: with the key at fault.
+    """
+    _check_groups(scenario)
+    _check_failures(scenario)
+    _check_window(scenario.report.iterations_window_s)
+
+
+def _check_groups(scenario: Scenario) -> None:
+    served: dict[str, set[str]] = {}
+    for name, group in scenario.replicas.items():
+        key: Key = ("replicas", name, "model")
+        if not group.model and len(scenario.models) > 1:
+            raise Refused(key, f"expected one of {', '.join(scenario.models)}, found none")
+        model = group.model or scenario.models[0]
+        if model not in scenario.models:
+            raise Refused(key, f"expected a model of `models`; {closest(model, scenario.models)}")
+        if group.count:
+            served.setdefault(model, set()).add(group.role)
+    for index, model in enumerate(scenario.models):
+        if model in scenario.models[:index]:
+            raise Refused(
+                ("models", str(index)), f"expected each model once, found {model!r} twice"
+            )
+        roles = served.get(model, set())
+        for phase in ("prefill", "decode"):
+            if not roles & {phase, "mixed"}:
+                have = ", ".join(sorted(roles)) or "none"
+                expected = (
+                    f"expected at least one {phase} or mixed replica of {model}, found {have}"
+                )
+                raise Refused(("replicas",), expected)
+
+
+def _check_failures(scenario: Scenario) -> None:
+    replicas = sum(group.count for group in scenario.replicas.values())
+    for index, failure in enumerate(scenario.failures):
+        if failure.replica >= replicas:
+            expected = f"expected an index below {replicas} (replicas), found {failure.replica}"
+            raise Refused(("failures", str(index), "replica"), expected)
+
+
+def _check_window(window: tuple[float, ...]) -> None:
+    key = ("report", "iterations_window_s")
+    if len(window) == 1:
+        raise Refused(key, "expected [from, to] or nothing, found one number")
+    if window and window[0] >= window[1]:
+        raise Refused(key, f"expected from < to, found [{window[0]:g}, {window[1]:g}]")

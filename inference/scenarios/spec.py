@@ -1,0 +1,341 @@
+"""What a scenario says, as values: one frozen dataclass per TOML table, one field per key, units last in the names.
+
+A field's annotation is its check: `schema.decode` reads type, range and closed sets from here, so that a key, its meaning
+and its limits stand in one place. Tables that come in kinds (`trace`, `failures`, `slo`) are unions told apart by `kind`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from inference.scenarios.schema import Above, Between, Length, Nonempty
+
+Scalar = bool | int | float | str
+Parameters = Mapping[str, Scalar | tuple[Scalar, ...]]
+"""A policy's own settings; the policy's maker knows their names and checks them (`inference.policies.registry`)."""
+
+Count = Annotated[int, Between(0, 100_000)]
+Tokens = Annotated[int, Between(1, 10_000_000)]
+Seconds = Annotated[float, Between(0.0, 1e9)]
+SecondsAbove0 = Annotated[float, Above(0.0, 1e9)]
+Rate = Annotated[float, Above(0.0, 1e6)]
+Share = Annotated[float, Between(0.0, 1.0)]
+ShareAbove0 = Annotated[float, Above(0.0, 1.0)]
+Name = Annotated[str, Nonempty()]
+Service = Literal["conv", "code"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AzureTrace:
+    """The hour of the Azure LLM inference trace 2023 as it was, or a part of it.
+
+    Attributes:
+        service: conversation or coding.
+        start_s: seconds of it left out at first.
+        duration_s: seconds of it that are used; 0 for all.
+        sample: share of its requests that is kept, chosen by the scenario's seed.
+        low_share: share of requests with low priority.
+    """
+
+    kind: Literal["azure"] = "azure"
+    service: Service = "conv"
+    start_s: Seconds = 0.0
+    duration_s: Seconds = 0.0
+    sample: ShareAbove0 = 1.0
+    low_share: Share = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoissonTrace:
+    """Poisson arrivals; lengths drawn with replacement from the Azure trace of 2023 (Splitwise, section 5).
+
+    Attributes:
+        lengths: whose lengths.
+        rate_per_s: mean requests per second.
+        duration_s: how long they arrive.
+        low_share: share of requests with low priority.
+    """
+
+    kind: Literal["poisson"] = "poisson"
+    lengths: Service = "conv"
+    rate_per_s: Rate
+    duration_s: SecondsAbove0
+    low_share: Share = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WeekTrace:
+    """A week with the digitised shape of the Azure trace of 2024, arrivals by an inhomogeneous Poisson process.
+
+    Attributes:
+        service: whose week and lengths.
+        rate_factor: the true rates times this; 1 gives 27.3 million (conv) or 16.8 million (code) requests a week.
+        start_s, duration_s: the part of the week; 604,800 s is all of it.
+        low_share: share of requests with low priority.
+    """
+
+    kind: Literal["week"] = "week"
+    service: Service = "conv"
+    rate_factor: Annotated[float, Above(0.0, 1000.0)] = 1.0
+    start_s: Annotated[float, Between(0.0, 604_800.0)] = 0.0
+    duration_s: Annotated[float, Above(0.0, 604_800.0)] = 604_800.0
+    low_share: Share = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MixTrace:
+    """Poisson arrivals of a published mix of request kinds.
+
+    Attributes:
+        mix: "polca" (summarize, search, chat with priorities; POLCA, section 6) or "dynamo" (nine classes of
+            DynamoLLM's conversation hour).
+        rate_per_s: mean requests per second.
+        duration_s: how long they arrive.
+    """
+
+    kind: Literal["mix"] = "mix"
+    mix: Literal["polca", "dynamo"]
+    rate_per_s: Rate
+    duration_s: SecondsAbove0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CsvTrace:
+    """A CSV file of requests, gzipped or not; `inference.traces` says which columns it knows.
+
+    Attributes:
+        path: file; a relative one is looked for beside the scenario that names it.
+        sample: share of its requests that is kept, chosen by the scenario's seed.
+    """
+
+    kind: Literal["csv"] = "csv"
+    path: Name
+    sample: ShareAbove0 = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MooncakeTrace:
+    """A trace in Mooncake's JSON lines (arrival, lengths, hashes of prefix blocks).
+
+    Attributes:
+        path: file; a relative one is looked for beside the scenario that names it.
+        sample: share of its requests that is kept, chosen by the scenario's seed.
+    """
+
+    kind: Literal["mooncake"] = "mooncake"
+    path: Name
+    sample: ShareAbove0 = 1.0
+
+
+TraceSpec = AzureTrace | PoissonTrace | WeekTrace | MixTrace | CsvTrace | MooncakeTrace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupSpec:
+    """Alike replicas.
+
+    Attributes:
+        count: how many.
+        gpu, model: names in `inference.models.catalog`; an empty model is the scenario's only one.
+        tp: tensor parallelism, GPUs of each replica.
+        role: home pool of Splitwise's scheduler.
+        pool: name of the group they are managed and reported in; empty for the group's own name.
+        clock_mhz: SM clock at start; 0 for the GPU's highest.
+        power_cap_w: per GPU; 0 for none.
+    """
+
+    count: Count
+    gpu: Name
+    model: str = ""
+    tp: Literal[1, 2, 4, 8] = 8
+    role: Literal["prefill", "decode", "mixed"] = "mixed"
+    pool: str = ""
+    clock_mhz: Annotated[int, Between(0, 5000)] = 0
+    power_cap_w: Annotated[float, Between(0.0, 5000.0)] = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicySpec:
+    """A policy by its name in the registry.
+
+    Attributes:
+        policy: name.
+        parameters: its own settings.
+    """
+
+    policy: Name
+    parameters: Parameters = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchingSpec:
+    """How a replica forms iterations.
+
+    Attributes:
+        policy: name of the batching policy.
+        requests_max: most requests in one batch.
+        tokens_max: most prompt tokens in one iteration.
+        preemptions_max: how often a decode may be put aside for prefills.
+        parameters: the policy's own settings.
+    """
+
+    policy: Name = "splitwise"
+    requests_max: Annotated[int, Between(1, 65_536)] = 512
+    tokens_max: Tokens = 2048
+    preemptions_max: Annotated[int, Between(0, 1_000_000)] = 4
+    parameters: Parameters = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransferSpec:
+    """How a KV cache moves from prefill to decode replica (Splitwise, section 4.3).
+
+    Attributes:
+        mode: after the prefill, layer by layer during it, chosen by prompt length, or as splitwise-sim does it
+            (serialized at 200 GiB/s on links of their own).
+        gib_per_s: bandwidth of one replica's link; 0 for that of its GPUs' data sheet.
+        contention: whether transfers that share a link share its bandwidth.
+    """
+
+    mode: Literal["serialized", "layerwise", "auto", "compat"] = "auto"
+    gib_per_s: Annotated[float, Between(0.0, 1e6)] = 0.0
+    contention: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineLoss:
+    """A replica is gone for a while; its requests begin anew elsewhere.
+
+    Attributes:
+        replica: index, counted through the groups in their order.
+        at_s, for_s: from when, for how long; for_s 0 is for good.
+    """
+
+    kind: Literal["machine_loss"] = "machine_loss"
+    replica: Count
+    at_s: Seconds
+    for_s: Seconds = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlowLink:
+    """A replica's KV transfers take longer for a while.
+
+    Attributes:
+        replica: index, counted through the groups in their order.
+        at_s, for_s: from when, for how long; for_s 0 is for good.
+        factor: times as long.
+    """
+
+    kind: Literal["slow_link"] = "slow_link"
+    replica: Count
+    at_s: Seconds = 0.0
+    for_s: Seconds = 0.0
+    factor: Annotated[float, Between(1.0, 1e6)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Straggler:
+    """A replica's iterations take longer for a while.
+
+    Attributes:
+        replica: index, counted through the groups in their order.
+        at_s, for_s: from when, for how long; for_s 0 is for good.
+        factor: times as long.
+    """
+
+    kind: Literal["straggler"] = "straggler"
+    replica: Count
+    at_s: Seconds = 0.0
+    for_s: Seconds = 0.0
+    factor: Annotated[float, Between(1.0, 1e6)]
+
+
+FailureSpec = MachineLoss | SlowLink | Straggler
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SplitwiseSlo:
+    """The nine limits on slowdown of Splitwise's table 6: TTFT, TBT and E2E at P50, P90 and P99.
+
+    Attributes:
+        gpu, tp: the uncontended machine that slowdowns are against.
+    """
+
+    kind: Literal["splitwise"] = "splitwise"
+    gpu: Name = "a100-80gb"
+    tp: Literal[1, 2, 4, 8] = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassesSlo:
+    """Absolute TTFT and TBT by DynamoLLM's nine request classes; the 99th percentile must hold."""
+
+    kind: Literal["classes"] = "classes"
+
+
+SloSpec = SplitwiseSlo | ClassesSlo
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportSpec:
+    """What is kept of a run besides its requests.
+
+    Attributes:
+        series_s: period of the samples of power, pools and queues; 0 for none.
+        iterations_window_s: from and to; iterations in it are kept for a Chrome trace. Empty for none.
+    """
+
+    series_s: Seconds = 1.0
+    iterations_window_s: Annotated[tuple[Seconds, ...], Length(0, 2)] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitsSpec:
+    """When a run ends at the latest.
+
+    Attributes:
+        end_s: simulated time; 0 for when the last request is done.
+        requests_max: requests taken from the trace; 0 for all.
+    """
+
+    end_s: Seconds = 0.0
+    requests_max: Annotated[int, Between(0, 1_000_000_000)] = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scenario:
+    """Everything that a run depends on.
+
+    Attributes:
+        name: short; results are filed under it.
+        source: paper and table or figure that it is of, or what it shows.
+        seed: of everything random in it.
+        trace: requests.
+        models: names in `inference.models.catalog`, by model index.
+        replicas: groups of replicas by name; replica indices count through them in this order.
+        latency: "table" for the published table's rules (compat), "context" for cost by context length.
+        routing, batching, transfer: how requests find, share and change replicas.
+        control: periodic policies (scaling, sharding, clocks).
+        power: controller of the whole row's power; None for none.
+        failures: what goes wrong, and when.
+        slo: objectives that results are held against; None for none.
+        report, limits: what is kept, and when to stop.
+    """
+
+    name: Name
+    source: str = ""
+    seed: Annotated[int, Between(0, 2**63 - 1)] = 0
+    trace: TraceSpec
+    models: Annotated[tuple[Name, ...], Length(1, 256)]
+    replicas: Annotated[Mapping[str, GroupSpec], Length(1, 1024)]
+    latency: Literal["table", "context"] = "table"
+    routing: PolicySpec
+    batching: BatchingSpec = field(default_factory=BatchingSpec)
+    transfer: TransferSpec = field(default_factory=TransferSpec)
+    control: tuple[PolicySpec, ...] = ()
+    power: PolicySpec | None = None
+    failures: tuple[FailureSpec, ...] = ()
+    slo: SloSpec | None = None
+    report: ReportSpec = field(default_factory=ReportSpec)
+    limits: LimitsSpec = field(default_factory=LimitsSpec)
