@@ -1,0 +1,309 @@
+"""The cluster driver: arrivals to the routing policy, stages to replicas, KV caches between them, completions out.
+
+It carries out what policies decide and keeps the columns that they read. Scaling, clocks and failures are in
+`operations`; this file holds the life of a request.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from inference.domain.action import Refuse
+from inference.domain.replica import ReplicaSpec
+from inference.domain.request import Phase, Priority, Request
+from inference.errors import InferenceError
+from inference.models.protocols import LatencyModel, PowerModel
+from inference.policies.batching.protocol import BatchingPolicy
+from inference.policies.batching.queue import Stage
+from inference.policies.protocols import LengthPredictor, RoutingPolicy
+from inference.results.run import Status
+from inference.sim.columns import Columns
+from inference.sim.events import EventQueue
+from inference.sim.job import Job
+from inference.sim.ledger import Ledger
+from inference.sim.replica import Replica
+from inference.sim.transfers import Transfers
+from inference.traces.trace import Trace
+
+ARRIVALS_AT_ONCE = 65_536
+"""Rows of the trace that are turned into Python numbers at a time: bounds memory for traces of millions."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mechanisms:
+    """What a cluster is driven with.
+
+    Attributes:
+        routing: which replica serves a request.
+        batching: makes the batching policy of a replica.
+        latency, power: make the models of a replica at its clock; no power model means that energy is not counted.
+        transfers: makes the carrier of KV caches.
+        predictor: what policies are told of a request's output; None tells them the truth.
+        classify: the class of a request by its prompt and predicted output; None where policies know no classes.
+    """
+
+    routing: RoutingPolicy
+    batching: Callable[[ReplicaSpec], BatchingPolicy]
+    latency: Callable[[ReplicaSpec], LatencyModel]
+    power: Callable[[ReplicaSpec], PowerModel] | None
+    transfers: Callable[[EventQueue], Transfers]
+    predictor: LengthPredictor | None = None
+    classify: Callable[[int, int], int] | None = None
+
+
+class Cluster:
+    """Replicas of one or many models under one routing policy.
+
+    Attributes:
+        events: the simulation's heap.
+        ledger: what is recorded.
+        replicas: by index; they stay after they stopped.
+        columns: what policies see.
+        jobs: requests in flight, by id.
+        held: requests that the policy holds, in order.
+        finished: requests completed, refused or squashed.
+    """
+
+    def __init__(self, mechanisms: Mechanisms, events: EventQueue, ledger: Ledger) -> None:
+        self.events = events
+        self.ledger = ledger
+        self.replicas: list[Replica] = []
+        self.columns = Columns(self.replicas, ledger)
+        self.jobs: dict[int, Job] = {}
+        self.held: deque[Job] = deque()
+        self.finished = 0
+        self.mechanisms = mechanisms
+        self._routing = mechanisms.routing
+        self._transfers = mechanisms.transfers(events)
+        self._offer_expected = 0
+        self.on_idle: Callable[[int], None] | None = None
+
+    def add(self, spec: ReplicaSpec, accepting: bool = True) -> Replica:
+        """Bring a replica into the columns; the caller tells the policy (`routing.changed`) when it is done adding."""
+        if spec.model.weights_bytes >= spec.gpu.memory_bytes * spec.tp:
+            raise InferenceError(
+                f"{spec.model.name} does not fit {spec.tp} x {spec.gpu.name}: its weights are "
+                f"{spec.model.weights_bytes} bytes of {spec.gpu.memory_bytes * spec.tp}"
+            )
+        made = self.mechanisms
+        clock_mhz = spec.clock_mhz or spec.gpu.clock_mhz_max
+        power = None if made.power is None else made.power(spec).at_clock(clock_mhz)
+        latency = made.latency(spec).at_clock(clock_mhz)
+        index = len(self.replicas)
+        self.ledger.open(spec.pool, self.events.now_ns)
+        batching = made.batching(spec)
+        replica = Replica(index, spec, batching, latency, power, self.events, self.ledger, self)
+        self.replicas.append(replica)
+        self.columns.add(replica, clock_mhz, accepting)
+        return replica
+
+    # --- arrivals and routing -------------------------------------------------------------------
+
+    def feed(self, trace: Trace) -> None:
+        """Queue a trace's arrivals, one event ahead of time."""
+        self._next_arrival(_rows(trace, self.mechanisms), 0)
+
+    def _next_arrival(self, rows: Iterator[Job], sequence: int) -> None:
+        job = next(rows, None)
+        if job is None:
+            return
+        self.events.schedule(job.request[1], self._arrive, (job, rows))
+
+    def _arrive(self, arrival: tuple[Job, Iterator[Job]], sequence: int) -> None:
+        job, rows = arrival
+        self._next_arrival(rows, 0)
+        self.jobs[job.request[0]] = job
+        if self.held or not self._dispatch(job):
+            self.held.append(job)
+            self._offer_later()
+
+    def _dispatch(self, job: Job) -> bool:
+        """Ask the policy and act on its answer; False where it holds the request."""
+        now_ns = self.events.now_ns
+        route = self._routing.route(job.request, self.columns, now_ns)
+        if route is None:
+            return False
+        if isinstance(route, Refuse):
+            self.close(job, Status.REFUSED)
+            return True
+        self.place(job, route[0], route[1])
+        return True
+
+    def place(self, job: Job, prefill: int, decode: int) -> None:
+        """Send a request's prefill to one replica and promise its decode to another, or the same."""
+        columns, request = self.columns, job.request
+        assert columns.accepting[prefill], (
+            f"the routing policy chose replica {prefill}, which takes no requests"
+        )
+        assert columns.accepting[decode], (
+            f"the routing policy chose replica {decode}, which takes no requests"
+        )
+        prompt_tokens = request[2]
+        job.prefill_replica, job.decode_replica = prefill, decode
+        source, target = self.replicas[prefill], self.replicas[decode]
+        job.incarnations = (source.incarnation, target.incarnation)
+        each = columns.kv_bytes_per_token[decode]
+        job.prefill_kv_bytes = (prompt_tokens + 1) * each
+        job.decode_kv_bytes = (job.output_tokens - 1) * each
+        committed, pending = columns.kv_committed_bytes, columns.pending_tokens
+        committed[decode] += job.prefill_kv_bytes + job.decode_kv_bytes
+        if prefill != decode:
+            committed[prefill] += job.prefill_kv_bytes
+        pending[prefill] += prompt_tokens
+        pending[decode] += 1
+        columns.prompt_tokens_total[prefill] += prompt_tokens
+        columns.output_tokens_total[decode] += request[3]
+        row = request[0]
+        self.ledger.prefill_replica[row], self.ledger.decode_replica[row] = prefill, decode
+        self.ledger.class_id[row] = request[6]
+        now_ns = self.events.now_ns
+        stage = Stage(
+            job, Phase.PREFILL, request[1], prompt_tokens, 0, 0, job.prefill_kv_bytes, True
+        )
+        job.prefill = stage
+        source.arrive(stage, now_ns)
+        if prefill == decode and job.output_tokens > 1:
+            job.decode = self._decode_stage(job, ready=False)
+            source.arrive(job.decode, now_ns)
+
+    def _decode_stage(self, job: Job, ready: bool) -> Stage:
+        request = job.request
+        return Stage(
+            job,
+            Phase.DECODE,
+            request[1],
+            1,
+            job.output_tokens - 1,
+            request[2] + 1,
+            job.decode_kv_bytes,
+            ready,
+        )
+
+    # --- what replicas report -------------------------------------------------------------------
+
+    def prefilled(self, replica: int, stage: Stage, now_ns: int) -> None:
+        """First token: on to the decode, where the cache is or behind it."""
+        job: Job = stage.job
+        row, prompt_tokens = job.request[0], job.request[2]
+        job.prefilled = True
+        self.columns.pending_tokens[replica] -= prompt_tokens
+        self.ledger.first_token_ns[row] = now_ns
+        self.ledger.replicas[replica].prompt_tokens += prompt_tokens
+        if job.output_tokens == 1:
+            self._complete(job, replica, now_ns)
+        elif job.decode is not None:
+            job.decode.ready = True
+        elif self.replicas[job.decode_replica].incarnation != job.incarnations[1]:
+            self.restart(job)
+        else:
+            self._send(job, 0)
+
+    def decoded(self, replica: int, stage: Stage, now_ns: int) -> None:
+        """Last token."""
+        self._complete(stage.job, replica, now_ns)
+
+    def idled(self, replica: int, now_ns: int) -> None:
+        """Nothing left at a replica."""
+        self._routing.idle(replica, self.columns, now_ns)
+        if self.on_idle is not None:
+            self.on_idle(replica)
+
+    def _complete(self, job: Job, replica: int, now_ns: int) -> None:
+        columns, queue = self.columns, self.replicas[replica].queue
+        queue.kv_used_bytes -= job.kv_bytes
+        columns.kv_committed_bytes[job.decode_replica] -= job.prefill_kv_bytes + job.decode_kv_bytes
+        columns.pending_tokens[job.decode_replica] -= 1
+        if job.prefill_replica != job.decode_replica and job.output_tokens == 1:
+            columns.kv_committed_bytes[job.prefill_replica] -= job.prefill_kv_bytes
+        self.ledger.completion_ns[job.request[0]] = now_ns
+        self.ledger.replicas[replica].output_tokens += job.output_tokens
+        self.close(job, Status.COMPLETED)
+
+    def close(self, job: Job, status: Status) -> None:
+        """A request is over; whoever is held is offered again."""
+        job.over = True
+        row = job.request[0]
+        self.ledger.status[row] = status
+        del self.jobs[row]
+        self.finished += 1
+        if self.held:
+            self.offer_soon()
+
+    # --- KV transfers ---------------------------------------------------------------------------
+
+    def _send(self, job: Job, sequence: int) -> None:
+        """Move a cache once its target has memory for it."""
+        if job.over or not self._both_live(job):
+            return
+        queue = self.replicas[job.decode_replica].queue
+        if queue.kv_used_bytes + job.kv_bytes > queue.kv_capacity_bytes:
+            later_ns = self.events.now_ns + self._transfers.retry_ns
+            self.events.schedule(later_ns, self._send, job)
+            return
+        queue.kv_used_bytes += job.kv_bytes
+        row, ledger = job.request[0], self.ledger
+        prefill_ns = ledger.first_token_ns[row] - ledger.prefill_start_ns[row]
+        kv_bytes = job.request[2] * self.columns.kv_bytes_per_token[job.decode_replica]
+        self._transfers.begin(job, kv_bytes, prefill_ns, self._arrived)
+
+    def _arrived(self, job: Job) -> None:
+        """The cache is there: free it at its source and decode."""
+        if job.over or not self._both_live(job):
+            return
+        now_ns, row = self.events.now_ns, job.request[0]
+        self.ledger.transfer_ns[row] = now_ns - self.ledger.first_token_ns[row]
+        source, held = job.prefill_replica, job.kv_bytes
+        self.columns.kv_committed_bytes[source] -= job.prefill_kv_bytes
+        # The target takes the stage before the source looks for work: splitwise-sim's order, which ties depend on.
+        job.decode = self._decode_stage(job, ready=True)
+        self.replicas[job.decode_replica].arrive(job.decode, now_ns)
+        self.replicas[source].release(held, now_ns)
+
+    def _both_live(self, job: Job) -> bool:
+        """Whether neither replica has failed since the request was routed; if one has, the request begins anew."""
+        source, target = self.replicas[job.prefill_replica], self.replicas[job.decode_replica]
+        if (source.incarnation, target.incarnation) == job.incarnations:
+            return True
+        self.restart(job)
+        return False
+
+    def restart(self, job: Job) -> None:
+        """Give back what a request holds at replicas that live, and route it again (Splitwise, section 4.4)."""
+        raise NotImplementedError
+
+    # --- held requests --------------------------------------------------------------------------
+
+    def offer_soon(self) -> None:
+        """Offer held requests at this very time, after what is going on."""
+        self._offer_expected = self.events.schedule(self.events.now_ns, self._offer, None)
+
+    def _offer_later(self) -> None:
+        if self._routing.retry_ns:
+            due_ns = self.events.now_ns + self._routing.retry_ns
+            self._offer_expected = self.events.schedule(due_ns, self._offer, None)
+
+    def _offer(self, nothing: None, sequence: int) -> None:
+        if sequence != self._offer_expected:
+            return
+        while self.held:
+            if not self._dispatch(self.held[0]):
+                self._offer_later()
+                return
+            self.held.popleft()
+
+
+def _rows(trace: Trace, mechanisms: Mechanisms) -> Iterator[Job]:
+    """Jobs in order of arrival, from slices of the trace's columns."""
+    predict = None if mechanisms.predictor is None else mechanisms.predictor.predict
+    classify = mechanisms.classify
+    for first in range(0, len(trace), ARRIVALS_AT_ONCE):
+        part = slice(first, first + ARRIVALS_AT_ONCE)
+        columns = (trace.arrival_ns, trace.prompt_tokens, trace.output_tokens)
+        numbers = [column[part].tolist() for column in (*columns, trace.model, trace.priority)]
+        for row, (arrival, prompt, output, model, priority) in enumerate(
+            zip(*numbers, strict=True), first
+        ):
+            told = output if predict is None else predict(row, prompt, output)
+            class_id = -1 if classify is None else classify(prompt, told)
+            request = Request(row, arrival, prompt, told, model, Priority(priority), class_id)
+            yield Job(request, output)

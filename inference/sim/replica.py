@@ -1,0 +1,370 @@
+"""A simulated replica: iterations of its batch, one event for each run of iterations that nothing can change.
+
+Theory of operation. Between two iterations the batching policy composes the batch (`_begin`). A batch with prefills runs
+one iteration. A batch of decodes alone runs until the first of them is complete, as one event; whoever comes meanwhile
+and must join cuts the run at its next iteration boundary (`_cut`). Progress of decodes is not written into each of
+them: the queue counts decode iterations, and a decode knows the count at which it is complete.
+"""
+
+from heapq import heappop, heappush
+from typing import Protocol
+
+from inference.domain.replica import ReplicaSpec
+from inference.domain.request import Phase
+from inference.models.protocols import LatencyModel, PowerModel
+from inference.policies.batching.protocol import BatchingPolicy
+from inference.policies.batching.queue import BatchQueue, Stage, StageState
+from inference.sim.events import EventQueue
+from inference.sim.ledger import Ledger
+
+
+class Owner(Protocol):
+    """Who is told what a replica has finished."""
+
+    def prefilled(self, replica: int, stage: Stage, now_ns: int) -> None:
+        """A request's first token is there; its prefill has left the batch."""
+        ...
+
+    def decoded(self, replica: int, stage: Stage, now_ns: int) -> None:
+        """A request's last token is there; its decode has left the batch."""
+        ...
+
+    def idled(self, replica: int, now_ns: int) -> None:
+        """Nothing runs and nothing waits."""
+        ...
+
+
+class Replica:
+    """One replica of a cluster.
+
+    Attributes:
+        index: in the cluster's columns.
+        spec: what it is made of.
+        queue: what it has to do.
+        latency, power: its models at the clock in force; no power model means that energy is not counted.
+        incarnation: how often it has failed.
+        serving: whether it runs iterations (not failed, not between two shardings).
+        slowdown: factor on its iteration times (a straggler).
+    """
+
+    __slots__ = (
+        "_batching",
+        "_complete",
+        "_cut_short",
+        "_decode_iterations",
+        "_events",
+        "_expected",
+        "_iterations",
+        "_joined",
+        "_ledger",
+        "_next_latency",
+        "_next_power",
+        "_owner",
+        "_prefill_tokens",
+        "_run_power_w",
+        "_since_ns",
+        "incarnation",
+        "index",
+        "latency",
+        "power",
+        "queue",
+        "serving",
+        "slowdown",
+        "spec",
+    )
+
+    def __init__(
+        self,
+        index: int,
+        spec: ReplicaSpec,
+        batching: BatchingPolicy,
+        latency: LatencyModel,
+        power: PowerModel | None,
+        events: EventQueue,
+        ledger: Ledger,
+        owner: Owner,
+    ) -> None:
+        self.index = index
+        self.spec = spec
+        weights = spec.model.weights_bytes
+        self.queue = BatchQueue(spec.gpu.memory_bytes * spec.tp, weights)
+        self.latency = latency
+        self.power = power
+        self.incarnation = 0
+        self.serving = True
+        self.slowdown = 1.0
+        self._batching = batching
+        self._events = events
+        self._ledger = ledger
+        self._owner = owner
+        self._complete: list[tuple[int, int, Stage]] = []
+        self._joined = 0
+        self._expected = 0
+        self._since_ns = events.now_ns
+        self._iterations = 0
+        self._decode_iterations = 0
+        self._prefill_tokens = 0
+        self._cut_short = False
+        self._run_power_w = 0.0 if power is None else power.idle_w
+        self._next_latency = latency
+        self._next_power = power
+
+    @property
+    def busy(self) -> bool:
+        """Whether an iteration runs."""
+        return self._iterations > 0
+
+    @property
+    def power_w(self) -> float:
+        """Power of its GPUs now."""
+        return self._run_power_w
+
+    def arrive(self, stage: Stage, now_ns: int) -> None:
+        """A stage comes to wait here, and starts or cuts a run of iterations if the policy wants it."""
+        queue = self.queue
+        queue.enter(stage)
+        if self._iterations:
+            if (
+                not self._cut_short
+                and not queue.prefilling
+                and self._batching.interrupts(queue, stage)
+            ):
+                self._cut(now_ns)
+        elif self.serving and stage.kv_bytes <= queue.kv_capacity_bytes - queue.kv_used_bytes:
+            self._begin(now_ns)
+
+    def release(self, kv_bytes: int, now_ns: int) -> None:
+        """KV memory of a request that has gone elsewhere is free again."""
+        queue = self.queue
+        queue.kv_used_bytes -= kv_bytes
+        if not queue.waiting:
+            return
+        if self._iterations:
+            if not self._cut_short and not queue.prefilling and self._batching.resumes(queue):
+                self._cut(now_ns)
+        elif self.serving:
+            first = queue.waiting[0]
+            if first.kv_bytes <= queue.kv_capacity_bytes - queue.kv_used_bytes:
+                self._begin(now_ns)
+
+    def retune(self, latency: LatencyModel, power: PowerModel | None, now_ns: int) -> None:
+        """Run at another clock from the next iteration boundary; at once where nothing runs."""
+        self._next_latency = latency
+        self._next_power = power
+        if not self._iterations:
+            self._account(now_ns)
+            self._adopt()
+        elif not self._cut_short and not self.queue.prefilling:
+            self._cut(now_ns)
+
+    def halt(self, now_ns: int) -> None:
+        """Stop at once: the iteration at hand is lost, what earlier ones of the run decoded is kept."""
+        if self._iterations:
+            elapsed = now_ns - self._since_ns
+            done = 0
+            if not self.queue.prefilling and elapsed > 0:
+                batch = len(self.queue.decoding)
+                begun = self.latency.decodes_begun(
+                    batch, self.queue.context_tokens, int(elapsed / self.slowdown)
+                )
+                done = min(begun - 1, self._iterations)
+            self._account(now_ns)
+            self._progress(done)
+            self._iterations = 0
+            self._expected = 0
+        self.serving = False
+        self._idle_power()
+
+    def resume(self, now_ns: int) -> None:
+        """Serve again after `halt`."""
+        self._account(now_ns)
+        self.serving = True
+        if self.queue.waiting or self.queue.decoding:
+            self._begin(now_ns)
+
+    def expel(self, stage: Stage) -> None:
+        """Take a running decode out of the batch of a halted replica."""
+        del self.queue.decoding[stage]
+        self._settle(stage)
+
+    def settle_account(self, now_ns: int) -> None:
+        """Book power and time up to now (at the end of the run, or for a reader of the energy column)."""
+        self._account(now_ns)
+
+    # --- the run of iterations ------------------------------------------------------------------
+
+    def _begin(self, now_ns: int) -> None:
+        """Compose the next batch and schedule its end."""
+        if self._next_latency is not self.latency:
+            self._adopt()
+        queue = self.queue
+        joining: list[Stage] = []
+        paused = False
+        if queue.waiting:
+            joining, leaving, paused = self._batching.select(queue)
+            for stage in leaving:
+                del queue.decoding[stage]
+                self._settle(stage)
+            if joining:
+                self._join(joining, now_ns)
+        queue.paused = paused
+        self._account(now_ns)
+        prefilling, batch = queue.prefilling, len(queue.decoding)
+        if not prefilling and not batch:
+            self._idle_power()
+            if not queue.waiting:
+                self._owner.idled(self.index, now_ns)
+            return
+        self._schedule(now_ns, 0 if paused and prefilling else batch)
+
+    def _schedule(self, now_ns: int, batch: int) -> None:
+        queue, latency, power = self.queue, self.latency, self.power
+        self._cut_short = False
+        if queue.prefilling:
+            tokens = sum([stage.step_tokens for stage in queue.prefilling])
+            cached = sum([stage.context_tokens for stage in queue.prefilling])
+            self._iterations = 1
+            self._prefill_tokens = tokens
+            queue.batch_tokens = tokens + batch
+            context = queue.context_tokens
+            if batch:
+                duration = latency.mixed_ns(tokens, cached, batch, context)
+            else:
+                duration = latency.prefill_ns(tokens, cached)
+            self._decode_iterations = 1 if batch else 0
+            if power is not None:
+                self._run_power_w = (
+                    power.mixed_w(tokens, batch, context) if batch else power.prefill_w(tokens)
+                )
+        else:
+            complete = self._complete
+            while complete[0][2].order != complete[0][1]:
+                heappop(complete)
+            count = complete[0][0] - queue.decoded
+            self._iterations = self._decode_iterations = count
+            self._prefill_tokens = 0
+            queue.batch_tokens = batch
+            duration = latency.decode_ns(batch, queue.context_tokens, count)
+            if power is not None:
+                self._run_power_w = power.decode_w(batch, queue.context_tokens)
+        if self.slowdown != 1.0:
+            duration = round(duration * self.slowdown)
+        self._expected = self._events.schedule(now_ns + duration, _ended, self)
+
+    def _cut(self, now_ns: int) -> None:
+        """End the run of decodes at its next iteration boundary."""
+        self._cut_short = True
+        queue = self.queue
+        batch = len(queue.decoding)
+        elapsed = now_ns - self._since_ns
+        if self.slowdown != 1.0:
+            elapsed = int(elapsed / self.slowdown)
+        count = self.latency.decodes_begun(batch, queue.context_tokens, elapsed)
+        if count >= self._iterations:
+            return
+        self._iterations = self._decode_iterations = count
+        duration = self.latency.decode_ns(batch, queue.context_tokens, count)
+        if self.slowdown != 1.0:
+            duration = round(duration * self.slowdown)
+        end_ns = max(self._since_ns + duration, now_ns)
+        self._expected = self._events.schedule(end_ns, _ended, self)
+
+    def _end(self, now_ns: int) -> None:
+        """The run is over: hand on what is complete, then begin the next."""
+        self._account(now_ns)
+        self._iterations = 0
+        self._progress(self._decode_iterations)
+        queue = self.queue
+        complete = self._complete
+        while complete and complete[0][0] <= queue.decoded:
+            _, order, stage = heappop(complete)
+            if stage.order == order:
+                del queue.decoding[stage]
+                self._settle(stage)
+                stage.state = StageState.DONE
+                self._owner.decoded(self.index, stage, now_ns)
+        if queue.prefilling:
+            self._end_prefills(now_ns)
+        if self.serving:
+            self._begin(now_ns)
+
+    def _end_prefills(self, now_ns: int) -> None:
+        prefilling = self.queue.prefilling
+        self.queue.prefilling = []
+        for stage in prefilling:
+            stage.tokens -= stage.step_tokens
+            stage.context_tokens += stage.step_tokens
+            if stage.tokens:
+                self.queue.prefilling.append(stage)
+                continue
+            stage.state = StageState.DONE
+            self._owner.prefilled(self.index, stage, now_ns)
+
+    def _progress(self, iterations: int) -> None:
+        if iterations:
+            self.queue.decoded += iterations
+            self.queue.context_tokens += iterations * len(self.queue.decoding)
+
+    def _join(self, joining: list[Stage], now_ns: int) -> None:
+        queue, ledger = self.queue, self._ledger
+        for stage in joining:
+            if stage.kv_bytes:
+                queue.kv_used_bytes += stage.kv_bytes
+                ledger.hold(stage)
+            if stage.phase is Phase.PREFILL:
+                queue.prefilling.append(stage)
+                if stage.state is StageState.WAITING:
+                    ledger.prefill_starts(stage, now_ns)
+            else:
+                if stage.state is StageState.WAITING:
+                    ledger.decode_starts(stage, now_ns)
+                self._joined += 1
+                stage.order = self._joined
+                stage.finish_at = queue.decoded + stage.left
+                stage.energy_mark = ledger.decode_energy_j(self.index)
+                queue.context_tokens += stage.context_tokens
+                queue.decoding[stage] = None
+                heappush(self._complete, (stage.finish_at, stage.order, stage))
+            stage.state = StageState.RUNNING
+
+    def _settle(self, stage: Stage) -> None:
+        """A decode leaves the batch: write its progress into it."""
+        queue = self.queue
+        left = stage.finish_at - queue.decoded
+        stage.context_tokens += stage.left - left
+        stage.left = left
+        stage.order = 0
+        queue.context_tokens -= stage.context_tokens
+        self._ledger.decode_settles(self.index, stage)
+
+    # --- time and energy ------------------------------------------------------------------------
+
+    def _account(self, now_ns: int) -> None:
+        """Book the time since the last booking as what the replica did then."""
+        if now_ns > self._since_ns or self._iterations:
+            self._ledger.book(
+                self.index,
+                self._since_ns,
+                now_ns,
+                self._run_power_w,
+                self._prefill_tokens,
+                self.queue,
+                self._iterations,
+            )
+            self._since_ns = now_ns
+
+    def _idle_power(self) -> None:
+        self._run_power_w = 0.0 if self.power is None else self.power.idle_w
+        self._prefill_tokens = 0
+
+    def _adopt(self) -> None:
+        self.latency = self._next_latency
+        self.power = self._next_power
+        if not self._iterations:
+            self._idle_power()
+
+
+def _ended(replica: Replica, sequence: int) -> None:
+    """Handler of the event at a run's end; one that a cut has replaced carries an old number."""
+    if replica._expected == sequence:
+        replica._end(replica._events.now_ns)
