@@ -6,6 +6,7 @@ import math
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from decimal import Decimal
 from pathlib import Path
 from typing import TextIO
 
@@ -15,6 +16,7 @@ from inference.errors import TraceError
 SECONDS_MAX = 9.2e9
 TOKENS_MAX = 10**9
 SHOWN_MAX = 40
+FLOAT_EXACT_MAX = 2.0**53
 
 
 @contextmanager
@@ -124,6 +126,8 @@ def time_ns(cell: object, unit_ns: int, source: str, key: str) -> int:
     value = _number(cell)
     if not 0 <= value * unit_ns <= SECONDS_MAX * 1e9:
         raise TraceError(source, key, f"expected a time from 0 on, found {shown(cell)}")
+    if value * unit_ns > FLOAT_EXACT_MAX:  # time of day since 1970, which a double rounds to 256 ns
+        return round(Decimal(str(cell).strip()) * unit_ns)
     return round(value * unit_ns)
 
 
