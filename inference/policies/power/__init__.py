@@ -1,0 +1,1 @@
+"""Controllers of a whole row's power: POLCA and the baselines that it is compared with."""
