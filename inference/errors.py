@@ -1,10 +1,10 @@
 """What inference raises, and whose fault it is.
 
     InferenceError(message)
-      └─ InputError(source, key, expected)   a file or value from outside is wrong
-           ├─ ScenarioError                  a scenario TOML
-           ├─ TraceError                     a trace of requests
-           └─ ProfileError                   a latency, power or energy profile
+      ├─ InputError(source, key, expected)   a file or value from outside is wrong
+      │    ├─ ScenarioError                  a scenario TOML
+      │    ├─ TraceError                     a trace of requests
+      │    └─ ProfileError                   a latency, power or energy profile
       └─ HardwareError(device, problem, mend)   a meter or an actuator of this host cannot do its work
            ├─ HardwareAbsent                 this host has no such thing
            ├─ HardwareDenied                 it is there, but this process may not use it
