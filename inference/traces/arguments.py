@@ -27,3 +27,14 @@ def whole_seed(seed: int) -> int:
         expected = f"expected a whole number from 0 to {2**32 - 1}, found {seed!r}"
         raise TraceError("argument", "seed", expected)
     return seed
+
+
+def share(key: str, value: float) -> float:
+    """Return the value if it is above 0 and at most 1.
+
+    Raises:
+        TraceError: it is not.
+    """
+    if not 0 < value <= 1:
+        raise TraceError("argument", key, f"expected above 0 and at most 1, found {value!r}")
+    return value

@@ -4,8 +4,9 @@ The process is Poisson with the series' rate. Every period has its own generator
 the same in one piece, in chunks, or from the middle on; 27 million requests need the memory of one chunk only.
 """
 
+import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -31,6 +32,7 @@ class RateTrace:
         seed: of all draws.
         name: of the traces made.
         first_period: number of the first period in the seed's counting; a window of a week keeps the week's draws.
+        start_s, end_s: where arrivals are cut, in the series' time; new time begins at `start_s`.
     """
 
     rates: RateSeries
@@ -38,6 +40,8 @@ class RateTrace:
     seed: int
     name: str
     first_period: int = 0
+    start_s: float = 0.0
+    end_s: float = math.inf
 
     @property
     def description(self) -> str:
@@ -86,7 +90,10 @@ class RateTrace:
         arrivals = start_ns + random.integers(0, period_ns, count)
         arrivals.sort()
         prompts, outputs = self.lengths.draw(count, random)
-        return arrivals, prompts, outputs
+        if start_ns < self.start_s * 1e9 or start_ns + period_ns > self.end_s * 1e9:
+            kept = (arrivals >= self.start_s * 1e9) & (arrivals < self.end_s * 1e9)
+            arrivals, prompts, outputs = arrivals[kept], prompts[kept], outputs[kept]
+        return arrivals - round(self.start_s * 1e9), prompts, outputs
 
 
 def week_source(
@@ -104,7 +111,7 @@ def week_source(
         service: "code" or "conv".
         seed: of the draws; the same seed gives a window the requests that the whole week has there (at the same scale).
         scale: factor on every rate, so that the load fits a smaller cluster; said in the description.
-        start_s: of the window, from Friday 00:00 UTC; a multiple of 600.
+        start_s: of the window, from Friday 00:00 UTC; it is time 0 of the requests.
         end_s: its end, likewise; None for the end of the week.
         lengths: of the requests; None for pairs from the 2023 trace of the same service.
 
@@ -112,14 +119,26 @@ def week_source(
         TraceError: an argument is out of range.
     """
     rates = week_rates(service)
-    if (start_s, end_s) != (0.0, None):
-        rates = rates.window(start_s, rates.duration_s if end_s is None else end_s)
+    end_s = rates.duration_s if end_s is None else end_s
+    if not 0 <= start_s < end_s <= rates.duration_s:
+        expected = (
+            f"expected a start before an end, within 0 and {rates.duration_s:g} s,"
+            f" found {start_s!r} to {end_s!r}"
+        )
+        raise TraceError("argument", "window", expected)
+    first, last = int(start_s // rates.period_s), math.ceil(end_s / rates.period_s)
+    begin_s = first * rates.period_s
+    if (start_s, end_s) != (0.0, rates.duration_s):
+        about = f"{rates.description}, from {start_s:g} s to {end_s:g} s"
+        rates = replace(rates.window(begin_s, last * rates.period_s), description=about)
     return RateTrace(
         rates.scaled(scale),
         PairedLengths(azure_2023(service)) if lengths is None else lengths,
         whole_seed(seed),
         f"azure-{service}-week-2024",
-        int(start_s // rates.period_s),
+        first,
+        start_s - begin_s,
+        end_s - begin_s,
     )
 
 

@@ -96,10 +96,13 @@ def test_chunks_are_the_whole(periods, seed):
     assert same(joined(source.chunks(periods)), source.trace())
 
 
-def test_a_window_is_a_part_of_the_week():
-    whole = week_trace("code", 5, scale=0.001)
-    start_ns, end_ns = 86_400 * 10**9, 90_000 * 10**9
-    part = week_trace("code", 5, scale=0.001, start_s=86_400, end_s=90_000)
+@pytest.mark.parametrize(
+    ("start_s", "end_s"), [(86_400, 90_000), (86_401, 89_999), (86_700, 86_900), (604_000, 604_800)]
+)
+def test_a_window_is_a_part_of_the_week(start_s, end_s):
+    whole = week_trace("code", 5, scale=0.01)
+    start_ns, end_ns = start_s * 10**9, end_s * 10**9
+    part = week_trace("code", 5, scale=0.01, start_s=start_s, end_s=end_s)
     inside = (whole.arrival_ns >= start_ns) & (whole.arrival_ns < end_ns)
     assert np.array_equal(part.arrival_ns, whole.arrival_ns[inside] - start_ns)
     assert np.array_equal(part.output_tokens, whole.output_tokens[inside])
@@ -128,7 +131,7 @@ def test_one_chunk_holds_a_busy_hour():
         ({"service": "chat"}, "service"),
         ({"scale": 0.0}, "scale"),
         ({"scale": float("inf")}, "scale"),
-        ({"start_s": 601.0}, "window"),
+        ({"start_s": -1.0}, "window"),
         ({"start_s": 1200.0, "end_s": 600.0}, "window"),
         ({"end_s": 8 * 86_400.0}, "window"),
         ({"seed": 2**32}, "seed"),
