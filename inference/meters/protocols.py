@@ -15,7 +15,8 @@ from inference.models.provenance import Origin
 class Scope(StrEnum):
     """What a counter covers.
 
-    HOST: everything behind the power supply, or as much of it as the board's own sensor sees.
+    HOST: everything behind the power supply: all the others and fans, disks and losses too.
+    PLATFORM: the packages and whatever else the maker of the board wired to the same sensor (RAPL's psys).
     PACKAGE: a CPU socket with its cores and caches; on Intel without DRAM, on AMD with the I/O die.
     CORE, UNCORE: the cores of a package; its integrated graphics.
     DRAM: the memory that hangs on a package.
@@ -23,6 +24,7 @@ class Scope(StrEnum):
     """
 
     HOST = "host"
+    PLATFORM = "platform"
     PACKAGE = "package"
     CORE = "core"
     UNCORE = "uncore"

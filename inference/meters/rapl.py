@@ -23,7 +23,7 @@ MEND = (
 )
 PACKAGE_POWER_W_MAX = 1000.0
 """Twice the TDP of the largest sockets (500 W); a wrap that needs more was a reset."""
-HOST_POWER_W_MAX = 10_000.0
+PLATFORM_POWER_W_MAX = 10_000.0
 ZONE = re.compile(r"intel-rapl:(\d+)(?::(\d+))?")
 SCOPES = {"core": Scope.CORE, "uncore": Scope.UNCORE, "dram": Scope.DRAM}
 
@@ -55,7 +55,7 @@ def rapl_domains(zones: list[Zone], amd: bool) -> dict[str, Domain]:
     for zone in zones:
         parent = labels.get(zone.folder.rpartition(":")[0], "")
         if zone.label == "psys":
-            scope, name, inside = Scope.HOST, "psys", ""
+            scope, name, inside = Scope.PLATFORM, "psys", ""
         elif zone.label.startswith("package"):
             scope, name, inside = Scope.PACKAGE, zone.label, psys
         elif zone.label in SCOPES and parent and not (amd and zone.label == "core"):
@@ -64,15 +64,15 @@ def rapl_domains(zones: list[Zone], amd: bool) -> dict[str, Domain]:
             inside = psys if scope is Scope.DRAM else parent
         else:
             continue
-        host = scope is Scope.HOST
+        platform = scope is Scope.PLATFORM
         found[zone.folder] = Domain(
             name=name,
             scope=scope,
             origin=Origin.MEASURED,
             inside=inside,
             wraps_at_uj=zone.wraps_at_uj,
-            power_w_max=HOST_POWER_W_MAX if host else PACKAGE_POWER_W_MAX,
-            note="how much of the board it covers is up to its maker" if host else "",
+            power_w_max=PLATFORM_POWER_W_MAX if platform else PACKAGE_POWER_W_MAX,
+            note="how much of the board it covers is up to its maker" if platform else "",
         )
     return found
 
