@@ -81,9 +81,27 @@ def check(scenario: Scenario) -> None:
     Raises:
         Refused: with the key at fault.
     """
+    _check_models(scenario)
     _check_groups(scenario)
     _check_failures(scenario)
     _check_window(scenario.report.iterations_window_s)
+
+
+def _check_models(scenario: Scenario) -> None:
+    for index, model in enumerate(scenario.models):
+        if model in scenario.models[:index]:
+            raise Refused(
+                ("models", str(index)), f"expected each model once, found {model!r} twice"
+            )
+    for model in scenario.model_shares:
+        if model not in scenario.models:
+            expected = f"expected a model of `models`; {closest(model, scenario.models)}"
+            raise Refused(("model_shares", model), expected)
+    if scenario.model_shares and len(scenario.model_shares) < len(scenario.models):
+        missing = sorted(set(scenario.models) - scenario.model_shares.keys())
+        raise Refused(
+            ("model_shares",), f"expected a share for each model, found none for {missing}"
+        )
 
 
 def _check_groups(scenario: Scenario) -> None:

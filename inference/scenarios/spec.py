@@ -26,52 +26,59 @@ Service = Literal["conv", "code"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AzureTrace:
+class Thinned:
+    """What every kind of trace has.
+
+    Attributes:
+        sample: share of its requests that is kept, chosen by the scenario's seed.
+        low_share: share of requests with low priority, chosen likewise; where it is 0, the trace's own priorities stay.
+    """
+
+    sample: ShareAbove0 = 1.0
+    low_share: Share = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AzureTrace(Thinned):
     """The hour of the Azure LLM inference trace 2023 as it was, or a part of it.
 
     Attributes:
         service: conversation or coding.
         start_s: seconds of it left out at first.
-        duration_s: seconds of it that are used; 0 for all.
-        sample: share of its requests that is kept, chosen by the scenario's seed.
-        low_share: share of requests with low priority.
+        duration_s: seconds of it that are used; 0 for all that follow.
     """
 
     kind: Literal["azure"] = "azure"
     service: Service = "conv"
     start_s: Seconds = 0.0
     duration_s: Seconds = 0.0
-    sample: ShareAbove0 = 1.0
-    low_share: Share = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PoissonTrace:
-    """Poisson arrivals; lengths drawn with replacement from the Azure trace of 2023 (Splitwise, section 5).
+class PoissonTrace(Thinned):
+    """Poisson arrivals; lengths drawn with replacement from the Azure trace of 2023 (Splitwise, section 6.1).
 
     Attributes:
         lengths: whose lengths.
         rate_per_s: mean requests per second.
         duration_s: how long they arrive.
-        low_share: share of requests with low priority.
     """
 
     kind: Literal["poisson"] = "poisson"
     lengths: Service = "conv"
     rate_per_s: Rate
     duration_s: SecondsAbove0
-    low_share: Share = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WeekTrace:
-    """A week with the digitised shape of the Azure trace of 2024, arrivals by an inhomogeneous Poisson process.
+class WeekTrace(Thinned):
+    """The digitised rates of the Azure trace of 2024 over its week, or a part of it; arrivals are Poisson with that rate.
 
     Attributes:
-        service: whose week and lengths.
+        service: whose week.
         rate_factor: the true rates times this; 1 gives 27.3 million (conv) or 16.8 million (code) requests a week.
         start_s, duration_s: the part of the week; 604,800 s is all of it.
-        low_share: share of requests with low priority.
+        lengths: pairs from the trace of 2023, or the digitised distributions of 2024.
     """
 
     kind: Literal["week"] = "week"
@@ -79,55 +86,86 @@ class WeekTrace:
     rate_factor: Annotated[float, Above(0.0, 1000.0)] = 1.0
     start_s: Annotated[float, Between(0.0, 604_800.0)] = 0.0
     duration_s: Annotated[float, Above(0.0, 604_800.0)] = 604_800.0
-    low_share: Share = 0.0
+    lengths: Literal["2023", "2024"] = "2023"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MixTrace:
-    """Poisson arrivals of a published mix of request kinds.
+class MixTrace(Thinned):
+    """Poisson arrivals with set shares of DynamoLLM's nine request classes.
 
     Attributes:
-        mix: "polca" (summarize, search, chat with priorities; POLCA, section 6) or "dynamo" (nine classes of
-            DynamoLLM's conversation hour).
+        percent: of each class by name ("SS" … "LL"), summing to 100; empty for the paper's conversation hour.
         rate_per_s: mean requests per second.
         duration_s: how long they arrive.
     """
 
     kind: Literal["mix"] = "mix"
-    mix: Literal["polca", "dynamo"]
+    percent: Mapping[str, Annotated[float, Between(0.0, 100.0)]] = field(default_factory=dict)
     rate_per_s: Rate
     duration_s: SecondsAbove0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CsvTrace:
-    """A CSV file of requests, gzipped or not; `inference.traces` says which columns it knows.
+class ServiceSpec:
+    """One kind of request; its lengths are uniform over their ranges.
+
+    Attributes:
+        share: of all requests, in proportion to the others'.
+        prompt_tokens, output_tokens: lowest and highest length.
+        low_share: share of its requests with low priority.
+    """
+
+    share: ShareAbove0
+    prompt_tokens: Annotated[tuple[Tokens, ...], Length(2, 2)]
+    output_tokens: Annotated[tuple[Tokens, ...], Length(2, 2)]
+    low_share: Share = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServicesTrace(Thinned):
+    """Poisson arrivals of services whose lengths are known as ranges (POLCA, section 6).
+
+    Attributes:
+        services: by name; empty for POLCA's summarize, search and chat.
+        rate_per_s: mean requests per second.
+        duration_s: how long they arrive.
+    """
+
+    kind: Literal["services"] = "services"
+    services: Mapping[str, ServiceSpec] = field(default_factory=dict)
+    rate_per_s: Rate
+    duration_s: SecondsAbove0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CsvTrace(Thinned):
+    """A CSV file of requests, gzipped or not.
 
     Attributes:
         path: file; a relative one is looked for beside the scenario that names it.
-        sample: share of its requests that is kept, chosen by the scenario's seed.
+        format: whose columns it has: "own" is arrival_s, prompt_tokens, output_tokens; "azure" as Azure published it.
     """
 
     kind: Literal["csv"] = "csv"
     path: Name
-    sample: ShareAbove0 = 1.0
+    format: Literal["own", "splitwise-sim", "vidur", "azure"] = "own"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MooncakeTrace:
+class MooncakeTrace(Thinned):
     """A trace in Mooncake's JSON lines (arrival, lengths, hashes of prefix blocks).
 
     Attributes:
         path: file; a relative one is looked for beside the scenario that names it.
-        sample: share of its requests that is kept, chosen by the scenario's seed.
     """
 
     kind: Literal["mooncake"] = "mooncake"
     path: Name
-    sample: ShareAbove0 = 1.0
 
 
-TraceSpec = AzureTrace | PoissonTrace | WeekTrace | MixTrace | CsvTrace | MooncakeTrace
+TraceSpec = (
+    AzureTrace | PoissonTrace | WeekTrace | MixTrace | ServicesTrace | CsvTrace | MooncakeTrace
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -313,6 +351,7 @@ class Scenario:
         seed: of everything random in it.
         trace: requests.
         models: names in `inference.models.catalog`, by model index.
+        model_shares: of the requests by model, in proportion to each other; empty for equal ones.
         replicas: groups of replicas by name; replica indices count through them in this order.
         latency: "table" for the published table's rules (compat), "context" for cost by context length.
         routing, batching, transfer: how requests find, share and change replicas.
@@ -328,6 +367,7 @@ class Scenario:
     seed: Annotated[int, Between(0, 2**63 - 1)] = 0
     trace: TraceSpec
     models: Annotated[tuple[Name, ...], Length(1, 256)]
+    model_shares: Mapping[str, ShareAbove0] = field(default_factory=dict)
     replicas: Annotated[Mapping[str, GroupSpec], Length(1, 1024)]
     latency: Literal["table", "context"] = "table"
     routing: PolicySpec
