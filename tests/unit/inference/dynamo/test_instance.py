@@ -1,0 +1,28 @@
+import pytest
+
+from inference.policies.dynamo.instance import ClockGovernor
+from inference.policies.dynamo.survey import survey
+from tests.unit.inference.dynamo.fake_hardware import BENCH, workloads
+
+PROFILE = survey(workloads()[:1], BENCH, (8,))
+GOVERNOR = ClockGovernor(PROFILE)
+
+
+def test_an_unchanged_clock_is_no_command():
+    load = PROFILE.load_max(0, 8) / 2
+    best = PROFILE.best_clock(0, 8, load)
+    assert best is not None
+    assert GOVERNOR.clock(0, 8, load, 1980) == best != 1980
+    assert GOVERNOR.clock(0, 8, load, best) is None
+
+
+def test_overload_asks_for_the_highest_clock():
+    assert GOVERNOR.clock(0, 8, PROFILE.load_max(0, 8) * 3, 800) == 1980
+    assert GOVERNOR.clock(0, 8, PROFILE.load_max(0, 8) * 3, 1980) is None
+
+
+def test_short_counts_are_raised_more_than_long_ones():
+    assert GOVERNOR.cautious(4.0, 1.0) == pytest.approx(6.0)
+    assert GOVERNOR.cautious(4.0, 100.0) == pytest.approx(4.2)
+    assert GOVERNOR.cautious(4.0, 0.0) == 4.0
+    assert GOVERNOR.cautious(0.0, 5.0) == 0.0
