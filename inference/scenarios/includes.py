@@ -156,7 +156,13 @@ def _parse(path: Path) -> dict[str, Any]:
 
 
 def _anchor(values: dict[str, Any], path: Path) -> None:
-    """A trace's relative path is meant beside the file that says it, wherever that is included."""
+    """Relative paths are meant beside the file that says them, wherever that is included."""
     trace = values.get("trace")
     if isinstance(trace, dict) and isinstance(trace.get("path"), str) and trace["path"].strip():
         trace["path"] = str(path.parent / trace["path"])
+    beside = values.get("beside")
+    if isinstance(beside, list):
+        values["beside"] = [
+            str(path.parent / one) if isinstance(one, str) and one.strip() else one
+            for one in beside
+        ]

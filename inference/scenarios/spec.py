@@ -349,6 +349,7 @@ class Scenario:
         name: short; results are filed under it.
         source: paper and table or figure that it is of, or what it shows.
         seed: of everything random in it.
+        beside: scenario files that are run too, for comparison; relative ones are looked for beside the file that says so.
         trace: requests.
         models: names in `inference.models.catalog`, by model index.
         model_shares: of the requests by model, in proportion to each other; empty for equal ones.
@@ -365,6 +366,7 @@ class Scenario:
     name: Name
     source: str = ""
     seed: Annotated[int, Between(0, 2**63 - 1)] = 0
+    beside: Annotated[tuple[Name, ...], Length(0, 16)] = ()
     trace: TraceSpec
     models: Annotated[tuple[Name, ...], Length(1, 256)]
     model_shares: Mapping[str, ShareAbove0] = field(default_factory=dict)
