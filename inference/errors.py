@@ -18,6 +18,10 @@ class InferenceError(Exception):
     """A simulation, a policy or a profile cannot go on; the message says how to mend it."""
 
 
+class PolicyError(InferenceError):
+    """A policy decided what cannot be carried out: a replica that takes no requests, a clock that the GPU has not."""
+
+
 class InputError(InferenceError):
     """Something from outside is not as it must be.
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from inference.domain.action import Refuse
 from inference.domain.replica import ReplicaSpec
 from inference.domain.request import Phase, Priority, Request
-from inference.errors import InferenceError
+from inference.errors import InferenceError, PolicyError
 from inference.models.protocols import LatencyModel, PowerModel
 from inference.policies.batching.protocol import BatchingPolicy
 from inference.policies.batching.queue import Stage
@@ -19,14 +19,18 @@ from inference.policies.protocols import LengthPredictor, RoutingPolicy
 from inference.results.run import Status
 from inference.sim.columns import Columns
 from inference.sim.events import EventQueue
-from inference.sim.job import Job
-from inference.sim.ledger import Ledger
+from inference.sim.holdings import give_back
+from inference.sim.job import Job, Step
+from inference.sim.ledger import NEVER, Ledger
 from inference.sim.replica import Replica
 from inference.sim.transfers import Transfers
 from inference.traces.trace import Trace
 
 ARRIVALS_AT_ONCE = 65_536
 """Rows of the trace that are turned into Python numbers at a time: bounds memory for traces of millions."""
+
+HELD_NS_MAX = 24 * 3600 * 10**9
+"""Longest time that a policy may hold a request at the router."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,7 @@ class Cluster:
         jobs: requests in flight, by id.
         held: requests that the policy holds, in order.
         finished: requests completed, refused or squashed.
+        fed: whether every request of the trace has arrived.
     """
 
     def __init__(self, mechanisms: Mechanisms, events: EventQueue, ledger: Ledger) -> None:
@@ -72,6 +77,7 @@ class Cluster:
         self.jobs: dict[int, Job] = {}
         self.held: deque[Job] = deque()
         self.finished = 0
+        self.fed = False
         self.mechanisms = mechanisms
         self._routing = mechanisms.routing
         self._transfers = mechanisms.transfers(events)
@@ -97,6 +103,12 @@ class Cluster:
         self.columns.add(replica, clock_mhz, accepting)
         return replica
 
+    def rerouted(self) -> None:
+        """Replicas came, went or changed: tell the policy, and offer held requests again."""
+        self._routing.changed(self.columns, self.events.now_ns)
+        if self.held:
+            self.offer_soon()
+
     # --- arrivals and routing -------------------------------------------------------------------
 
     def feed(self, trace: Trace) -> None:
@@ -106,6 +118,7 @@ class Cluster:
     def _next_arrival(self, rows: Iterator[Job], sequence: int) -> None:
         job = next(rows, None)
         if job is None:
+            self.fed = True
             return
         self.events.schedule(job.request[1], self._arrive, (job, rows))
 
@@ -145,6 +158,8 @@ class Cluster:
         each = columns.kv_bytes_per_token[decode]
         job.prefill_kv_bytes = (prompt_tokens + 1) * each
         job.decode_kv_bytes = (job.output_tokens - 1) * each
+        self._check(job, source, target)
+        job.step = Step.PREFILLING
         committed, pending = columns.kv_committed_bytes, columns.pending_tokens
         committed[decode] += job.prefill_kv_bytes + job.decode_kv_bytes
         if prefill != decode:
@@ -166,6 +181,26 @@ class Cluster:
             job.decode = self._decode_stage(job, ready=False)
             source.arrive(job.decode, now_ns)
 
+    def _check(self, job: Job, source: Replica, target: Replica) -> None:
+        """Refuse a route that cannot be: policies are checked here, once, for simulated and for canary ones alike."""
+        for replica in (source, target):
+            if not self.columns.accepting[replica.index]:
+                raise PolicyError(
+                    f"routing: replica {replica.index} was chosen, but takes no requests now"
+                )
+            if replica.spec.model_id != job.request.model:
+                raise PolicyError(
+                    f"routing: replica {replica.index} was chosen for a request of model "
+                    f"{job.request.model}, but serves model {replica.spec.model_id}"
+                )
+        need = job.prefill_kv_bytes + job.decode_kv_bytes + target.spec.model.weights_bytes
+        if need > target.queue.kv_capacity_bytes:
+            raise PolicyError(
+                f"routing: request {job.request.request_id} ({job.request.prompt_tokens} + {job.output_tokens} "
+                f"tokens) can never fit replica {target.index}: it needs {need} bytes with the weights, of "
+                f"{target.queue.kv_capacity_bytes}; refuse it, or give the replica more GPUs"
+            )
+
     def _decode_stage(self, job: Job, ready: bool) -> Stage:
         request = job.request
         return Stage(
@@ -185,17 +220,16 @@ class Cluster:
         """First token: on to the decode, where the cache is or behind it."""
         job: Job = stage.job
         row, prompt_tokens = job.request[0], job.request[2]
-        job.prefilled = True
         self.columns.pending_tokens[replica] -= prompt_tokens
         self.ledger.first_token_ns[row] = now_ns
         self.ledger.replicas[replica].prompt_tokens += prompt_tokens
         if job.output_tokens == 1:
             self._complete(job, replica, now_ns)
         elif job.decode is not None:
+            job.step = Step.DECODING
             job.decode.ready = True
-        elif self.replicas[job.decode_replica].incarnation != job.incarnations[1]:
-            self.restart(job)
         else:
+            job.step = Step.SENDING
             self._send(job, 0)
 
     def decoded(self, replica: int, stage: Stage, now_ns: int) -> None:
@@ -221,19 +255,22 @@ class Cluster:
 
     def close(self, job: Job, status: Status) -> None:
         """A request is over; whoever is held is offered again."""
-        job.over = True
+        job.step = Step.OVER
+        job.prefill = job.decode = None  # the stages know the job: leave no cycle for the collector
         row = job.request[0]
         self.ledger.status[row] = status
         del self.jobs[row]
         self.finished += 1
-        if self.held:
+        if self.fed and not self.jobs:
+            self.events.clear()  # only periodic calls are left, and there is nothing more to tell them
+        elif self.held:
             self.offer_soon()
 
     # --- KV transfers ---------------------------------------------------------------------------
 
     def _send(self, job: Job, sequence: int) -> None:
         """Move a cache once its target has memory for it."""
-        if job.over or not self._both_live(job):
+        if job.step is not Step.SENDING or not self._both_live(job):
             return
         queue = self.replicas[job.decode_replica].queue
         if queue.kv_used_bytes + job.kv_bytes > queue.kv_capacity_bytes:
@@ -241,6 +278,7 @@ class Cluster:
             self.events.schedule(later_ns, self._send, job)
             return
         queue.kv_used_bytes += job.kv_bytes
+        job.step = Step.MOVING
         row, ledger = job.request[0], self.ledger
         prefill_ns = ledger.first_token_ns[row] - ledger.prefill_start_ns[row]
         kv_bytes = job.request[2] * self.columns.kv_bytes_per_token[job.decode_replica]
@@ -248,8 +286,9 @@ class Cluster:
 
     def _arrived(self, job: Job) -> None:
         """The cache is there: free it at its source and decode."""
-        if job.over or not self._both_live(job):
+        if job.step is not Step.MOVING or not self._both_live(job):
             return
+        job.step = Step.DECODING
         now_ns, row = self.events.now_ns, job.request[0]
         self.ledger.transfer_ns[row] = now_ns - self.ledger.first_token_ns[row]
         source, held = job.prefill_replica, job.kv_bytes
@@ -268,8 +307,29 @@ class Cluster:
         return False
 
     def restart(self, job: Job) -> None:
-        """Give back what a request holds at replicas that live, and route it again (Splitwise, section 4.4)."""
-        raise NotImplementedError
+        """Give back what a request holds at replicas that live, and route it again from scratch (Splitwise, section 4.4).
+
+        Its stages have left their queues already, or went with a replica that failed. The first token of the attempt
+        that completes counts.
+        """
+        give_back(job, self.replicas, self.columns, self.events)
+        row = job.request[0]
+        self.ledger.restarts[row] += 1
+        for times in (
+            self.ledger.prefill_start_ns,
+            self.ledger.first_token_ns,
+            self.ledger.decode_start_ns,
+        ):
+            times[row] = NEVER
+        self.hold(job)
+
+    def hold(self, job: Job) -> None:
+        """Back to the router, to be offered at this very time."""
+        job.step = Step.HELD
+        job.prefill = job.decode = None
+        job.kv_bytes = 0
+        self.held.append(job)
+        self.offer_soon()
 
     # --- held requests --------------------------------------------------------------------------
 
@@ -282,11 +342,20 @@ class Cluster:
             due_ns = self.events.now_ns + self._routing.retry_ns
             self._offer_expected = self.events.schedule(due_ns, self._offer, None)
 
+    def _check_patience(self, job: Job) -> None:
+        """A policy that holds for ever would keep the simulation going for ever."""
+        held_ns = self.events.now_ns - job.request.arrival_ns
+        if held_ns > HELD_NS_MAX:
+            raise PolicyError(
+                f"routing: request {job.request.request_id} has been held for {held_ns // 10**9} s; refuse what cannot be served"
+            )
+
     def _offer(self, nothing: None, sequence: int) -> None:
         if sequence != self._offer_expected:
             return
         while self.held:
             if not self._dispatch(self.held[0]):
+                self._check_patience(self.held[0])
                 self._offer_later()
                 return
             self.held.popleft()

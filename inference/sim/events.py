@@ -45,5 +45,9 @@ class EventQueue:
             handler(argument, sequence)
         self.taken += taken
 
+    def clear(self) -> None:
+        """Drop what is queued: `run` returns after the event at hand."""
+        self._heap.clear()
+
     def __len__(self) -> int:
         return len(self._heap)

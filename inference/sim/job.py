@@ -1,7 +1,26 @@
 """A request on its way through the cluster."""
 
+from enum import IntEnum
+
 from inference.domain.request import Request
 from inference.policies.batching.queue import Stage
+
+
+class Step(IntEnum):
+    """How far a request has come; says what it holds where."""
+
+    HELD = 0
+    """At the router."""
+    PREFILLING = 1
+    """Its prefill waits or runs at the first replica."""
+    SENDING = 2
+    """Its cache waits at the first replica for memory at the second."""
+    MOVING = 3
+    """Its cache is on its way: memory is taken at both."""
+    DECODING = 4
+    """Its decode waits or runs at the second replica."""
+    OVER = 5
+    """Completed, refused or given up."""
 
 
 class Job:
@@ -14,9 +33,8 @@ class Job:
         incarnations: of those two replicas when it was routed: another number later means that they failed in between.
         kv_bytes: KV memory that it holds at the replica that it runs at.
         prefill_kv_bytes, decode_kv_bytes: what its stages reserve there.
-        decode: its decode stage, made when it is routed; None where one token is all.
-        prefilled: whether its first token exists.
-        over: completed, refused or given up.
+        prefill, decode: its stages, once made; a decode elsewhere is made when its cache arrives.
+        step: how far it has come.
     """
 
     __slots__ = (
@@ -26,12 +44,11 @@ class Job:
         "incarnations",
         "kv_bytes",
         "output_tokens",
-        "over",
         "prefill",
         "prefill_kv_bytes",
         "prefill_replica",
-        "prefilled",
         "request",
+        "step",
     )
 
     def __init__(self, request: Request, output_tokens: int) -> None:
@@ -45,5 +62,9 @@ class Job:
         self.decode_kv_bytes = 0
         self.prefill: Stage | None = None
         self.decode: Stage | None = None
-        self.prefilled = False
-        self.over = False
+        self.step = Step.HELD
+
+    @property
+    def prefilled(self) -> bool:
+        """Whether its first token exists."""
+        return self.step > Step.PREFILLING

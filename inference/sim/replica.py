@@ -59,6 +59,7 @@ class Replica:
         "_ledger",
         "_next_latency",
         "_next_power",
+        "_next_slowdown",
         "_owner",
         "_prefill_tokens",
         "_run_power_w",
@@ -108,6 +109,7 @@ class Replica:
         self._run_power_w = 0.0 if power is None else power.idle_w
         self._next_latency = latency
         self._next_power = power
+        self._next_slowdown = 1.0
 
     @property
     def busy(self) -> bool:
@@ -135,8 +137,12 @@ class Replica:
 
     def release(self, kv_bytes: int, now_ns: int) -> None:
         """KV memory of a request that has gone elsewhere is free again."""
+        self.queue.kv_used_bytes -= kv_bytes
+        self.look(now_ns)
+
+    def look(self, now_ns: int) -> None:
+        """Something may fit that did not: begin, or let the run at hand end soon."""
         queue = self.queue
-        queue.kv_used_bytes -= kv_bytes
         if not queue.waiting:
             return
         if self._iterations:
@@ -146,6 +152,11 @@ class Replica:
             first = queue.waiting[0]
             if first.kv_bytes <= queue.kv_capacity_bytes - queue.kv_used_bytes:
                 self._begin(now_ns)
+
+    def wake(self) -> None:
+        """Handler of a look at this very time."""
+        if self.serving:
+            self.look(self._events.now_ns)
 
     def retune(self, latency: LatencyModel, power: PowerModel | None, now_ns: int) -> None:
         """Run at another clock from the next iteration boundary; at once where nothing runs."""
@@ -157,26 +168,42 @@ class Replica:
         elif not self._cut_short and not self.queue.prefilling:
             self._cut(now_ns)
 
+    def drag(self, factor: float) -> None:
+        """Iterations take `factor` times their time from the next run on."""
+        self._next_slowdown = factor
+
     def halt(self, now_ns: int) -> None:
         """Stop at once: the iteration at hand is lost, what earlier ones of the run decoded is kept."""
         if self._iterations:
-            elapsed = now_ns - self._since_ns
-            done = 0
-            if not self.queue.prefilling and elapsed > 0:
-                batch = len(self.queue.decoding)
-                begun = self.latency.decodes_begun(
-                    batch, self.queue.context_tokens, int(elapsed / self.slowdown)
-                )
+            queue, done = self.queue, 0
+            if not queue.prefilling:
+                elapsed = int((now_ns - self._since_ns) / self.slowdown)
+                batch = len(queue.decoding)
+                begun = self.latency.decodes_begun(batch, queue.context_tokens, elapsed)
                 done = min(begun - 1, self._iterations)
             self._account(now_ns)
-            self._progress(done)
             self._iterations = 0
             self._expected = 0
+            self._progress(done)
         self.serving = False
+        self._account(now_ns)
         self._idle_power()
 
+    def reset(self, now_ns: int) -> None:
+        """Forget everything: the machine has failed. Whoever held stages here must take care of their requests."""
+        self.halt(now_ns)
+        self.incarnation += 1
+        self.queue = BatchQueue(self.queue.kv_capacity_bytes, self.spec.model.weights_bytes)
+        self._complete.clear()
+
+    def retire(self, now_ns: int) -> None:
+        """Give the GPUs back: no power from now on."""
+        self.halt(now_ns)
+        self.power = self._next_power = None
+        self._run_power_w = 0.0
+
     def resume(self, now_ns: int) -> None:
-        """Serve again after `halt`."""
+        """Serve again after `halt` or `reset`."""
         self._account(now_ns)
         self.serving = True
         if self.queue.waiting or self.queue.decoding:
@@ -195,8 +222,9 @@ class Replica:
 
     def _begin(self, now_ns: int) -> None:
         """Compose the next batch and schedule its end."""
-        if self._next_latency is not self.latency:
+        if self._next_latency is not self.latency or self._next_power is not self.power:
             self._adopt()
+        self.slowdown = self._next_slowdown
         queue = self.queue
         joining: list[Stage] = []
         paused = False

@@ -1,0 +1,132 @@
+"""One run: a trace through a cluster, to the last token."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from inference.domain.replica import ReplicaSpec
+from inference.models.provenance import Provenance
+from inference.policies.protocols import ControlPolicy
+from inference.results.run import RunResult
+from inference.sim.cluster import Cluster, Mechanisms
+from inference.sim.events import EventQueue
+from inference.sim.faults import Fault, inject
+from inference.sim.harvest import harvest
+from inference.sim.ledger import IterationLog, Ledger
+from inference.sim.operations import Operations, Row
+from inference.sim.series import Series
+from inference.traces.trace import Trace
+
+PROGRESS_STEPS = 200
+
+
+def _none() -> tuple[str, ...]:
+    return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything that a run is made of. Policies keep state: make new ones for each run.
+
+    Attributes:
+        name, seed: of the scenario; the seed is only reported, randomness is in the trace and the policies.
+        trace: requests.
+        replicas: of the cluster at the start, in order of their indexes.
+        mechanisms: policies and models.
+        controls: periodic policies, called in this order where their times are equal.
+        row: a power policy with its row; None for none.
+        faults: what goes wrong, and when.
+        series_period_ns: 0 for no series.
+        window_ns: of the iteration log (begin, end); None for none.
+        end_ns: cut the run there; None: to the last token.
+        pools, models: names by index.
+        provenance: of the profiles used.
+        warnings: asked at the end (extrapolations are only known then).
+    """
+
+    name: str
+    seed: int
+    trace: Trace
+    replicas: Sequence[ReplicaSpec]
+    mechanisms: Mechanisms
+    controls: Sequence[ControlPolicy] = ()
+    row: Row | None = None
+    faults: Sequence[Fault] = ()
+    series_period_ns: int = 0
+    window_ns: tuple[int, int] | None = None
+    end_ns: int | None = None
+    pools: tuple[str, ...] = ("all",)
+    models: tuple[str, ...] = ("model",)
+    provenance: Mapping[str, Provenance] = field(default_factory=dict)
+    warnings: Callable[[], tuple[str, ...]] = _none
+
+
+class Simulation:
+    """Runs a plan once.
+
+    Attributes:
+        cluster, operations: open to inspection by tests and by drivers that add events of their own.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._events = EventQueue()
+        series = Series(plan.series_period_ns) if plan.series_period_ns else None
+        log = None if plan.window_ns is None else IterationLog(*plan.window_ns, rows=[])
+        self._ledger = Ledger(len(plan.trace), series, log)
+        self.cluster = Cluster(plan.mechanisms, self._events, self._ledger)
+        self.operations = Operations(self.cluster, self._alive)
+        for spec in plan.replicas:
+            self.cluster.add(spec)
+        self.cluster.rerouted()
+
+    def run(self, progress: Callable[[float], None] | None = None) -> RunResult:
+        """Simulate to the end. `progress` is told the share of arrivals that are past, 0 to 1.
+
+        Raises:
+            PolicyError: a policy decided what cannot be carried out.
+        """
+        plan, events = self._plan, self._events
+        cpu_s, wall_s = time.process_time(), time.perf_counter()
+        self.cluster.feed(plan.trace)
+        for control in plan.controls:
+            self.operations.control(control)
+        if plan.row is not None:
+            self.operations.watch(plan.row)
+        for fault in plan.faults:
+            inject(self.cluster, fault)
+        if self._ledger.series is not None:
+            events.schedule(plan.series_period_ns, self._gauge, self._ledger.series)
+        if progress is not None:
+            step_ns = max(1, plan.trace.duration_ns // PROGRESS_STEPS)
+            events.schedule(step_ns, self._tell, (progress, step_ns))
+        events.run(plan.end_ns)
+        end_ns = events.now_ns if plan.end_ns is None else min(plan.end_ns, events.now_ns)
+        for replica in self.cluster.replicas:
+            replica.settle_account(end_ns)
+        spent = (time.process_time() - cpu_s, time.perf_counter() - wall_s)
+        return harvest(plan, self.cluster, self.operations, end_ns, spent)
+
+    def _alive(self) -> bool:
+        return not self.cluster.fed or bool(self.cluster.jobs)
+
+    def _gauge(self, series: Series, sequence: int) -> None:
+        cluster = self.cluster
+        running = waiting = 0
+        gpus: dict[int, int] = {}
+        for replica in cluster.replicas:
+            totals = self._ledger.replicas[replica.index]
+            if totals.stopped_ns < 0:
+                gpus[totals.pool] = gpus.get(totals.pool, 0) + replica.spec.tp
+                running += replica.queue.batch_size
+                waiting += len(replica.queue.waiting)
+        series.gauges.append((running, waiting + len(cluster.held), gpus))
+        if self._alive():
+            self._events.schedule(self._events.now_ns + series.period_ns, self._gauge, series)
+
+    def _tell(self, told: tuple[Callable[[float], None], int], sequence: int) -> None:
+        progress, step_ns = told
+        duration_ns = self._plan.trace.duration_ns
+        progress(min(1.0, self._events.now_ns / max(1, duration_ns)))
+        if not self.cluster.fed:
+            self._events.schedule(self._events.now_ns + step_ns, self._tell, told)
