@@ -9,16 +9,14 @@ class Coverage:
 
     Attributes:
         what: the profile's name, for the report.
-        low, high: ends of the measured range, in `unit`.
-        unit: what the range is of.
+        prefill_range, decode_range: what was measured, in words.
         below_prefill, above_prefill: calls for a prefill (or mixed iteration) below and above the range.
         below_decode, above_decode: the same for decode runs.
     """
 
     what: str
-    low: int
-    high: int
-    unit: str
+    prefill_range: str
+    decode_range: str
     below_prefill: int = 0
     above_prefill: int = 0
     below_decode: int = 0
@@ -32,13 +30,13 @@ class Coverage:
     def warnings(self) -> tuple[str, ...]:
         """One sentence for each kind of extrapolation that happened, fit for `RunResult.warnings`."""
         counts = (
-            ("prefill", "below", self.low, self.below_prefill),
-            ("prefill", "above", self.high, self.above_prefill),
-            ("decode", "below", self.low, self.below_decode),
-            ("decode", "above", self.high, self.above_decode),
+            ("prefill", "below", self.prefill_range, self.below_prefill),
+            ("prefill", "above", self.prefill_range, self.above_prefill),
+            ("decode", "below", self.decode_range, self.below_decode),
+            ("decode", "above", self.decode_range, self.above_decode),
         )
         return tuple(
-            f"{self.what}: {count} {phase} calls {side} its range ({end} {self.unit}) were extrapolated"
-            for phase, side, end, count in counts
+            f"{self.what}: {count} {phase} calls {side} the measured {measured} were extrapolated"
+            for phase, side, measured, count in counts
             if count
         )

@@ -74,7 +74,7 @@ def read_profile(
     """
     lines = _lines(path)
     header = [line for line in lines if line.startswith("#")]
-    provenance = _provenance(path.name, header)
+    provenance = _header(path.name, header)
     rows = list(csv.reader(line for line in lines if not line.startswith("#")))
     columns = rows[0] if rows else []
     wanted = [*labels, *numbers]
@@ -113,33 +113,39 @@ def _lines(path: Path) -> list[str]:
     return [line for line in text.splitlines() if line.strip()]
 
 
-def _provenance(name: str, header: Sequence[str]) -> Provenance:
+def _header(name: str, header: Sequence[str]) -> Provenance:
     try:
         values = tomllib.loads("\n".join(line[1:].strip() for line in header))
     except tomllib.TOMLDecodeError as fault:
         raise ProfileError(name, "header", f"expected TOML in comment lines: {fault}") from fault
+    return provenance_of(name, "header", values)
+
+
+def provenance_of(name: str, place: str, values: Mapping[str, object]) -> Provenance:
+    """A profile's provenance from the keys origin, by, on, when, source, licence and note.
+
+    Raises:
+        ProfileError: a key is missing, unknown or no text, or the origin is none of `Origin`.
+    """
+    texts: dict[str, str] = {}
     for key in _KEYS:
         if key not in values:
-            raise ProfileError(name, f"header {key}", f'expected a line like # {key} = "…"')
-        if not isinstance(values[key], str):
-            raise ProfileError(name, f"header {key}", f"expected a text, found {values[key]!r}")
+            raise ProfileError(name, f"{place} {key}", f'expected a line like {key} = "…"')
+        value = values[key]
+        if not isinstance(value, str):
+            raise ProfileError(name, f"{place} {key}", f"expected a text, found {value!r}")
+        texts[key] = value
     unknown = sorted(set(values) - set(_KEYS))
     if unknown:
-        raise ProfileError(name, f"header {unknown[0]}", f"unknown; expected only {_KEYS}")
+        raise ProfileError(name, f"{place} {unknown[0]}", f"unknown; expected only {_KEYS}")
     try:
-        origin = Origin(values["origin"])
+        origin = Origin(texts["origin"])
     except ValueError:
         known = [origin.value for origin in Origin]
-        expected = f"expected one of {known}, found {values['origin']!r}"
-        raise ProfileError(name, "header origin", expected) from None
-    return Provenance(
-        origin,
-        values["by"],
-        values["on"],
-        values["when"],
-        f"{values['source']} ({values['licence']})",
-        values["note"],
-    )
+        expected = f"expected one of {known}, found {texts['origin']!r}"
+        raise ProfileError(name, f"{place} origin", expected) from None
+    source = f"{texts['source']} ({texts['licence']})"
+    return Provenance(origin, texts["by"], texts["on"], texts["when"], source, texts["note"])
 
 
 def _numbers(name: str, column: str, texts: Sequence[str]) -> Float64:

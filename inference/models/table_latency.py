@@ -63,7 +63,8 @@ class TableLatency:
         self._decode = _Line(tokens, tuple(table.numbers["token_ms"].tolist()), 1.0)
         self._low = int(tokens[0])
         self._high = int(tokens[-1])
-        self.coverage = Coverage(table.name, self._low, self._high, "batch tokens")
+        measured = f"{self._low} to {self._high} batch tokens"
+        self.coverage = Coverage(table.name, measured, measured)
 
     def prefill_ns(self, tokens: int, context_tokens: int) -> int:
         """Prompt time of `tokens`; cached context has no effect, as the published table knows none."""

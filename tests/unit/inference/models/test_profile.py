@@ -47,7 +47,7 @@ def test_reads_gzip(tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        (HEADER, "", r"header origin: expected a line like # origin"),
+        (HEADER, "", r"header origin: expected a line like origin"),
         ('# licence = "MIT"\n', "", r"header licence: expected a line"),
         ('"measured"', '"guessed"', r"header origin: expected one of .*'guessed'"),
         ('"us"', "us", r"header: expected TOML"),

@@ -75,7 +75,7 @@ def test_extrapolations_are_counted_by_side_and_phase():
     assert (coverage.below_decode, coverage.above_decode) == (1, 1)
     assert coverage.extrapolated == 7
     assert coverage.warnings()[1] == (
-        "made.csv: 2 prefill calls above its range (512 batch tokens) were extrapolated"
+        "made.csv: 2 prefill calls above the measured 128 to 512 batch tokens were extrapolated"
     )
     assert table().coverage.warnings() == ()
 
@@ -99,7 +99,9 @@ def test_only_the_capped_rows_are_modelled():
 
 
 def test_an_unknown_profile_lists_the_known():
-    with pytest.raises(ProfileError, match=r"bloom-176b_a100-80gb_tp4.*llama2-70b_h100-80gb_tp2"):
+    with pytest.raises(
+        ProfileError, match=r"'llama2-70b', 'h100-80gb', 2.*found \('bloom-176b', 'a100-80gb', 4"
+    ):
         latency_model(BLOOM, A100, 4, "table")
 
 
