@@ -176,6 +176,8 @@ class Cluster:
             job, Phase.PREFILL, request[1], prompt_tokens, 0, 0, job.prefill_kv_bytes, True
         )
         job.prefill = stage
+        if prefill == decode:
+            stage.reserve_bytes = job.decode_kv_bytes
         source.arrive(stage, now_ns)
         if prefill == decode and job.output_tokens > 1:
             job.decode = self._decode_stage(job, ready=False)

@@ -228,7 +228,7 @@ class Replica:
         queue = self.queue
         joining: list[Stage] = []
         paused = False
-        if queue.waiting:
+        if queue.waiting or queue.prefilling:
             joining, leaving, paused = self._batching.select(queue)
             for stage in leaving:
                 del queue.decoding[stage]

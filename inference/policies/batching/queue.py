@@ -32,6 +32,7 @@ class Stage:
         left: iterations that a decode still needs, as of when it joined or left the batch.
         context_tokens: tokens in its KV cache when it joined or left the batch.
         kv_bytes: KV memory that it takes when it first runs; 0 once taken.
+        reserve_bytes: KV memory that its request's decode will take here after it; 0 where that is elsewhere.
         ready: whether it may run: a decode that waits beside its own prefill may not.
         preemptions: scheduling rounds that passed over it.
         state: where it is.
@@ -52,6 +53,7 @@ class Stage:
         "phase",
         "preemptions",
         "ready",
+        "reserve_bytes",
         "state",
         "step_tokens",
         "tokens",
@@ -77,6 +79,7 @@ class Stage:
         self.context_tokens = context_tokens
         self.kv_bytes = kv_bytes
         self.ready = ready
+        self.reserve_bytes = 0
         self.preemptions = 0
         self.state = StageState.WAITING
         self.finish_at = 0
