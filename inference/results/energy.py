@@ -49,7 +49,8 @@ class Energy:
     """Energy and power of all GPUs of a run.
 
     Attributes:
-        gpu_energy_j, gpu_energy_wh: of all replicas over their lives, idle included.
+        gpu_energy_j, gpu_energy_wh: of all replicas over their lives, idle included. NaN, with all that follows from it,
+            where the run had no power model: iterations, but no joule.
         gpu_energy_j_per_output_token: total / output tokens of completed requests.
         gpu_energy_j_per_token: total / prompt and output tokens of completed requests.
         gpu_energy_wh_per_request: total / completed requests.
@@ -85,7 +86,7 @@ def energy_of(run: RunResult) -> Energy:
     done = requests.status == Status.COMPLETED
     output_tokens = int(requests.output_tokens[done].sum())
     tokens = output_tokens + int(requests.prompt_tokens[done].sum())
-    energy_j = float(run.replicas.energy_j.sum())
+    energy_j = _total_j(run)
     everywhere = np.ones(len(run.replicas.pool), dtype=np.bool_)
     whole = _pool(run, "all", everywhere)
     p50, p99, highest = _power_w(run)
@@ -129,7 +130,8 @@ def _pool(run: RunResult, name: str, mine: npt.NDArray[np.bool_]) -> PoolEnergy:
         float((tp * column[mine]).sum())
         for column in (replicas.prefill_ns, replicas.decode_ns, replicas.mixed_ns)
     )
-    energy_j = float(replicas.energy_j[mine].sum())
+    counted = not math.isnan(_total_j(run))
+    energy_j = float(replicas.energy_j[mine].sum()) if counted else math.nan
     return PoolEnergy(
         name=name,
         replicas=int(mine.sum()),
@@ -145,6 +147,11 @@ def _pool(run: RunResult, name: str, mine: npt.NDArray[np.bool_]) -> PoolEnergy:
     )
 
 
+def _total_j(run: RunResult) -> float:
+    total_j = float(run.replicas.energy_j.sum())
+    return total_j if total_j or not run.replicas.iterations.any() else math.nan
+
+
 def _idle_energy(run: RunResult, energy_j: float) -> float:
     attributed_j = float(run.requests.energy_j.sum())
     if not attributed_j and int(run.replicas.iterations.sum()):
@@ -153,7 +160,7 @@ def _idle_energy(run: RunResult, energy_j: float) -> float:
 
 
 def _power_w(run: RunResult) -> tuple[float, float, float]:
-    if run.series is None or not run.series.power_w.size:
+    if run.series is None or not run.series.power_w.size or math.isnan(_total_j(run)):
         return math.nan, math.nan, math.nan
     p50, p99, highest = quantiles(run.series.power_w, (0.5, 0.99, 1.0))
     return p50, p99, highest

@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 
+from inference.domain.slo import RequestClass
 from inference.models.provenance import Origin, Provenance
 from inference.results.run import (
     IterationColumns,
@@ -13,6 +14,8 @@ from inference.results.run import (
     SeriesColumns,
     Status,
 )
+from inference.results.slowdown import Reference
+from inference.results.summary import Summary, summarise
 
 MS = 1_000_000
 S = 1_000_000_000
@@ -192,4 +195,24 @@ def one_request(**columns) -> RunResult:
         provenance=PROVENANCE,
         warnings=(),
         pools=("prefill", "decode"),
+    )
+
+
+CLASSES = [
+    RequestClass("S", 255, 10**9, 250.0, 100.0),
+    RequestClass("L", 10**9, 10**9, 2000.0, 100.0),
+]
+REFERENCE = Reference(
+    "a100", lambda prompts: prompts * 100_000, lambda prompts: prompts * 0 + 40 * MS
+)
+
+
+def whole(run: RunResult) -> Summary:
+    """A summary with everything that can be asked for."""
+    return summarise(
+        run,
+        classes=CLASSES,
+        reference=REFERENCE,
+        carbon_g=lambda one: float(one.replicas.energy_j.sum()) / 3.6e6 * 400,
+        cost_usd=lambda _: 12.5,
     )

@@ -90,3 +90,13 @@ def test_without_requests_ratios_are_no_numbers():
 def test_a_pool_without_a_name_has_its_number():
     run = dataclasses.replace(one_request(), pools=("all",))
     assert [one.name for one in energy_of(run).pools] == ["all", "pool 1"]
+
+
+def test_a_run_without_a_power_model_has_no_energy_instead_of_none():
+    run = run_of(3)
+    free = dataclasses.replace(run.replicas, energy_j=floats(0.0, 0.0))
+    told = energy_of(dataclasses.replace(run, replicas=free))
+    for name in ("gpu_energy_j", "gpu_energy_j_per_token", "power_w_mean", "power_w_p99"):
+        assert math.isnan(getattr(told, name))
+    assert math.isnan(told.pools[0].gpu_energy_wh)
+    assert told.gpu_h > 0

@@ -6,30 +6,10 @@ import math
 
 import pytest
 
-from inference.domain.slo import RequestClass
 from inference.results.comparison import HEADLINES, compare
 from inference.results.run import Status
-from inference.results.slowdown import Reference
 from inference.results.summary import summarise
-from tests.support.runs import MS, ints, one_request, run_of, with_status
-
-CLASSES = [
-    RequestClass("S", 255, 10**9, 250.0, 100.0),
-    RequestClass("L", 10**9, 10**9, 2000.0, 100.0),
-]
-REFERENCE = Reference(
-    "a100", lambda prompts: prompts * 100_000, lambda prompts: prompts * 0 + 40 * MS
-)
-
-
-def whole(run):
-    return summarise(
-        run,
-        classes=CLASSES,
-        reference=REFERENCE,
-        carbon_g=lambda one: float(one.replicas.energy_j.sum()) / 3.6e6 * 400,
-        cost_usd=lambda _: 12.5,
-    )
+from tests.support.runs import ints, one_request, run_of, whole, with_status
 
 
 def test_one_request_by_hand():
