@@ -35,6 +35,7 @@ class ReplicaTotals:
         "decode_energy_j",
         "decode_ns",
         "energy_j",
+        "idle_energy_j",
         "iterations",
         "mixed_ns",
         "output_tokens",
@@ -51,9 +52,13 @@ class ReplicaTotals:
         self.stopped_ns = NEVER
         self.prefill_ns = self.decode_ns = self.mixed_ns = 0
         self.iterations = self.prompt_tokens = self.output_tokens = 0
-        self.energy_j = 0.0
+        self.energy_j = self.idle_energy_j = 0.0
         # Energy that one decode slot has had since the start: a decode's share is the difference over its stay.
         self.decode_energy_j = 0.0
+
+    def in_batch_energy_j(self, queue: BatchQueue) -> float:
+        """Energy of decodes that are still in the batch, not yet charged to their requests."""
+        return sum(self.decode_energy_j - stage.energy_mark for stage in queue.decoding)
 
 
 def _times(rows: int) -> "array[int]":
@@ -178,6 +183,8 @@ class Ledger:
             if self.log is not None and since_ns < self.log.end_ns and now_ns > self.log.begin_ns:
                 row = (replica, since_ns, now_ns, prefill_tokens, batch, iterations)
                 self.log.rows.append(row)
+        else:
+            totals.idle_energy_j += energy_j
         if self.series is not None:
             self.series.spend(totals.pool, since_ns, now_ns, power_w)
 

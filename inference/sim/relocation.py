@@ -27,6 +27,9 @@ def fail(cluster: Cluster, index: int) -> None:
     """A replica's machine is lost: its requests begin anew elsewhere (Splitwise, section 4.4). Harmless when repeated."""
     replica, columns = cluster.replicas[index], cluster.columns
     jobs = _jobs(_stages(replica))
+    replica.halt(cluster.events.now_ns)
+    for stage in [*replica.queue.decoding]:
+        replica.expel(stage)  # charges its energy so far
     replica.reset(cluster.events.now_ns)
     columns.accepting[index] = False
     columns.pending_tokens[index] = 0

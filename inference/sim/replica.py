@@ -11,6 +11,7 @@ from typing import Protocol
 
 from inference.domain.replica import ReplicaSpec
 from inference.domain.request import Phase
+from inference.errors import PolicyError
 from inference.models.protocols import LatencyModel, PowerModel
 from inference.policies.batching.protocol import BatchingPolicy
 from inference.policies.batching.queue import BatchQueue, Stage, StageState
@@ -354,6 +355,11 @@ class Replica:
                 queue.decoding[stage] = None
                 heappush(self._complete, (stage.finish_at, stage.order, stage))
             stage.state = StageState.RUNNING
+        if queue.kv_used_bytes > queue.kv_capacity_bytes:
+            raise PolicyError(
+                f"batching: replica {self.index} was given more requests than its KV memory holds: "
+                f"{queue.kv_used_bytes} of {queue.kv_capacity_bytes} bytes"
+            )
 
     def _settle(self, stage: Stage) -> None:
         """A decode leaves the batch: write its progress into it."""

@@ -8,6 +8,7 @@ from inference.domain.replica import ReplicaSpec
 from inference.models.provenance import Provenance
 from inference.policies.protocols import ControlPolicy
 from inference.results.run import RunResult
+from inference.sim.audit import audit
 from inference.sim.cluster import Cluster, Mechanisms
 from inference.sim.events import EventQueue
 from inference.sim.faults import Fault, inject
@@ -85,6 +86,7 @@ class Simulation:
 
         Raises:
             PolicyError: a policy decided what cannot be carried out.
+            AuditError: the run broke a law of conservation.
         """
         plan, events = self._plan, self._events
         cpu_s, wall_s = time.process_time(), time.perf_counter()
@@ -105,7 +107,9 @@ class Simulation:
         for replica in self.cluster.replicas:
             replica.settle_account(end_ns)
         spent = (time.process_time() - cpu_s, time.perf_counter() - wall_s)
-        return harvest(plan, self.cluster, self.operations, end_ns, spent)
+        result = harvest(plan, self.cluster, self.operations, end_ns, spent)
+        audit(self.cluster, result, complete=plan.end_ns is None)
+        return result
 
     def _alive(self) -> bool:
         return not self.cluster.fed or bool(self.cluster.jobs)
