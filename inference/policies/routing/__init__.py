@@ -1,0 +1,1 @@
+"""Cluster-level scheduling: which replica, or which pair of replicas, serves a request."""
