@@ -8,7 +8,7 @@ from inference.errors import ScenarioError
 from inference.scenarios import includes
 from inference.scenarios.includes import Tables
 from inference.scenarios.schema import Key, Refused, closest, decode
-from inference.scenarios.spec import Scenario
+from inference.scenarios.spec import Scenario, SplitwiseSlo
 
 
 def load(path: Path | str, overrides: Sequence[str] = ()) -> Scenario:
@@ -84,6 +84,9 @@ def check(scenario: Scenario) -> None:
     _check_models(scenario)
     _check_groups(scenario)
     _check_failures(scenario)
+    if isinstance(scenario.slo, SplitwiseSlo) and len(scenario.models) > 1:
+        # Slowdowns are against one machine with one model.
+        raise Refused(("slo", "kind"), "expected a scenario of one model, or kind classes")
     _check_window(scenario.report.iterations_window_s)
 
 

@@ -307,9 +307,14 @@ class SplitwiseSlo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassesSlo:
-    """Absolute TTFT and TBT by DynamoLLM's nine request classes; the 99th percentile must hold."""
+    """Absolute TTFT and TBT by DynamoLLM's nine request classes; the 99th percentile must hold.
+
+    Attributes:
+        edges: of the classes, as `inference.policies.dynamo.classes` tells them.
+    """
 
     kind: Literal["classes"] = "classes"
+    edges: Literal["table_iv", "terciles"] = "terciles"
 
 
 SloSpec = SplitwiseSlo | ClassesSlo

@@ -1,0 +1,193 @@
+"""The composition root: a scenario becomes a plan that the simulator runs. Everything is new for each run."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from inference.domain.replica import Gpu, Model, ReplicaSpec
+from inference.errors import ScenarioError
+from inference.models.latency import latency_model, latency_provenance
+from inference.models.power import power_model, power_provenance
+from inference.models.protocols import LatencyModel, PowerModel
+from inference.models.provenance import Provenance
+from inference.policies.batching.protocol import BatchingPolicy
+from inference.policies.batching.splitwise import SplitwiseBatching
+from inference.policies.protocols import RoutingPolicy
+from inference.policies.routing.splitwise import SplitwiseRouting
+from inference.policies.routing.token_jsq import TokenJsq
+from inference.results.run import RunResult
+from inference.scenarios.fleet import Fleet, check_room, fleet_of
+from inference.scenarios.requests import trace_of_scenario
+from inference.scenarios.schema import closest
+from inference.scenarios.spec import MachineLoss, Scenario, Straggler
+from inference.sim.cluster import Mechanisms
+from inference.sim.events import EventQueue
+from inference.sim.faults import Fault
+from inference.sim.faults import MachineLoss as LostMachine
+from inference.sim.faults import Straggler as SlowReplica
+from inference.sim.simulation import Plan, Simulation
+from inference.sim.transfers import PrivateTransfers
+
+NS_PER_S = 1_000_000_000
+
+
+class Hardware:
+    """The latency and power models of one run: one of each for a kind of replica, so that each counts its own coverage.
+
+    Attributes:
+        provenance: of every profile used, by what it describes.
+    """
+
+    def __init__(self, scenario: Scenario) -> None:
+        self._mode = scenario.latency
+        self._latency: dict[tuple[Model, Gpu, int], LatencyModel] = {}
+        self._power: dict[tuple[Model, Gpu, int], PowerModel] = {}
+        self._warn: list[Callable[[], tuple[str, ...]]] = []
+        self.provenance: dict[str, Provenance] = {}
+
+    def latency(self, spec: ReplicaSpec) -> LatencyModel:
+        """The latency model of a kind of replica, at its highest clock."""
+        kind = (spec.model, spec.gpu, spec.tp)
+        if kind not in self._latency:
+            made = latency_model(*kind, self._mode)
+            self._latency[kind] = made
+            self._warn.append(made.coverage.warnings)
+            self.provenance[f"latency {_named(spec)}"] = latency_provenance(*kind, self._mode)
+        return self._latency[kind]
+
+    def power(self, spec: ReplicaSpec) -> PowerModel:
+        """The power model of a kind of replica, at its highest clock."""
+        kind = (spec.model, spec.gpu, spec.tp)
+        if kind not in self._power:
+            made = power_model(*kind)
+            self._power[kind] = made
+            self._warn.append(made.warnings)
+            self.provenance[f"power {_named(spec)}"] = power_provenance(*kind)
+        return self._power[kind]
+
+    def warnings(self) -> tuple[str, ...]:
+        """What was extrapolated so far."""
+        return tuple(warning for ask in self._warn for warning in ask())
+
+
+def plan_of(scenario: Scenario, source: str = "") -> Plan:
+    """Everything that one run is made of.
+
+    Args:
+        scenario: what to run.
+        source: file that errors name; the scenario's name where empty.
+
+    Raises:
+        ScenarioError: a name, a parameter or a combination of keys is not possible, or no request fits.
+        TraceError: the trace's file is not as it must be.
+        ProfileError: nobody profiled the model on the GPU at that tensor parallelism.
+    """
+    source = source or scenario.name
+    fleet = fleet_of(scenario, source)
+    trace = trace_of_scenario(scenario, source)
+    check_room(scenario, fleet, trace, source)
+    hardware = Hardware(scenario)
+    for spec in dict.fromkeys(fleet.specs):
+        hardware.latency(spec)
+        hardware.power(spec)
+    window = scenario.report.iterations_window_s
+    return Plan(
+        name=scenario.name,
+        seed=scenario.seed,
+        trace=trace,
+        replicas=_capped(fleet, hardware),
+        mechanisms=Mechanisms(
+            routing=_routing(scenario, source),
+            batching=_batching(scenario, source),
+            latency=hardware.latency,
+            power=hardware.power,
+            transfers=_transfers(scenario),
+        ),
+        faults=_faults(scenario, source),
+        series_period_ns=round(scenario.report.series_s * NS_PER_S),
+        window_ns=(_ns(window[0]), _ns(window[1])) if window else None,
+        end_ns=_ns(scenario.limits.end_s) or None,
+        pools=fleet.pools,
+        models=scenario.models,
+        provenance=hardware.provenance,
+        warnings=hardware.warnings,
+    )
+
+
+def simulate(
+    scenario: Scenario, source: str = "", progress: Callable[[float], None] | None = None
+) -> RunResult:
+    """Run a scenario to its end; raises what `plan_of` and `Simulation.run` raise.
+
+    Args:
+        scenario: what to run.
+        source: file that errors name.
+        progress: told the share of arrivals that are past, 0 to 1.
+    """
+    plan = plan_of(scenario, source)
+    run = Simulation(plan).run(progress)
+    return replace(run, facts={**run.facts, **_facts(scenario, plan)})
+
+
+def _facts(scenario: Scenario, plan: Plan) -> dict[str, str]:
+    """What a reader of the results wants to know of the scenario, in words."""
+    groups = (f"{group.count} x {group.gpu} {group.role}" for group in scenario.replicas.values())
+    return {
+        "source": scenario.source,
+        "trace": plan.trace.description,
+        "cluster": ", ".join(groups),
+        "routing": scenario.routing.policy,
+        "batching": scenario.batching.policy,
+        "transfer": scenario.transfer.mode,
+        "latency": scenario.latency,
+    }
+
+
+def _ns(seconds: float) -> int:
+    return round(seconds * NS_PER_S)
+
+
+def _named(spec: ReplicaSpec) -> str:
+    return f"{spec.model.name} {spec.gpu.name} tp{spec.tp}"
+
+
+def _capped(fleet: Fleet, hardware: Hardware) -> tuple[ReplicaSpec, ...]:
+    return fleet.specs
+
+
+def _routing(scenario: Scenario, source: str) -> RoutingPolicy:
+    known: dict[str, Callable[[], RoutingPolicy]] = {
+        "splitwise": SplitwiseRouting,
+        "token_jsq": TokenJsq,
+    }
+    name = scenario.routing.policy
+    if name not in known:
+        raise ScenarioError(source, "routing.policy", f"unknown {name!r}; {closest(name, known)}")
+    return known[name]()
+
+
+def _batching(scenario: Scenario, source: str) -> Callable[[ReplicaSpec], BatchingPolicy]:
+    spec = scenario.batching
+    if spec.policy != "splitwise":
+        expected = f"unknown {spec.policy!r}; {closest(spec.policy, ['splitwise'])}"
+        raise ScenarioError(source, "batching.policy", expected)
+    policy = SplitwiseBatching(spec.requests_max, spec.tokens_max, spec.preemptions_max)
+    return lambda replica: policy
+
+
+def _transfers(scenario: Scenario) -> Callable[[EventQueue], PrivateTransfers]:
+    return PrivateTransfers
+
+
+def _faults(scenario: Scenario, source: str) -> tuple[Fault, ...]:
+    faults: list[Fault] = []
+    for index, one in enumerate(scenario.failures):
+        match one:
+            case MachineLoss():
+                faults.append(LostMachine(one.replica, _ns(one.at_s), _ns(one.for_s)))
+            case Straggler():
+                at_ns, for_ns = _ns(one.at_s), _ns(one.for_s)
+                faults.append(SlowReplica(one.replica, one.factor, at_ns, for_ns))
+            case _:
+                key = f"failures.{index}.kind"
+                raise ScenarioError(source, key, "slow links need transfers with contention")
+    return tuple(faults)

@@ -1,0 +1,89 @@
+"""Goal: a scenario runs to its end with the figures of its design, the same for the same seed, or says what is missing."""
+
+import numpy as np
+import pytest
+
+from inference.errors import InferenceError, ScenarioError
+from inference.scenarios.build import plan_of, simulate
+from inference.scenarios.loader import load, shipped
+from inference.scenarios.objectives import broken, held, summary_of
+
+SHORT = ["trace.duration_s=5", "trace.rate_per_s=10"]
+
+
+def test_the_quickstart_splits_for_steadier_tokens():
+    """Decodes that no prefill interrupts: the story that the quickstart tells."""
+    names = ("quickstart", "quickstart-baseline")
+    split, whole = (summary_of(load(name), simulate(load(name), name)) for name in names)
+    assert split.completed == split.requests == whole.completed
+    assert split.latency.tbt_ms.p99 < 0.8 * whole.latency.tbt_ms.p99
+    assert held(split)
+    assert broken(split) == ()
+
+
+def test_a_run_is_reproduced_by_its_scenario():
+    scenario = load("quickstart", SHORT)
+    first, second = simulate(scenario), simulate(scenario)
+    assert np.array_equal(first.requests.completion_ns, second.requests.completion_ns)
+    other = simulate(load("quickstart", [*SHORT, "seed=1"]))
+    assert not np.array_equal(first.requests.arrival_ns[:20], other.requests.arrival_ns[:20])
+
+
+@pytest.mark.parametrize("name", sorted(shipped()))
+def test_each_shipped_scenario_makes_a_plan(name):
+    changes = ["limits.requests_max=20"]
+    plan = plan_of(load(name, changes), name)
+    assert len(plan.trace) == 20
+    assert plan.provenance
+
+
+def test_results_say_what_they_are_of():
+    run = simulate(load("quickstart", SHORT))
+    assert run.pools == ("prefill", "decode")
+    assert run.facts["cluster"] == "5 x h100-80gb prefill, 3 x h100-80gb decode"
+    assert "Poisson" in run.facts["trace"]
+    assert any(name.startswith("latency bloom-176b h100-80gb tp8") for name in run.provenance)
+
+
+def test_series_windows_and_limits_reach_the_run():
+    changes = ["report.series_s=0.5", "report.iterations_window_s=[0, 1]", "limits.end_s=2"]
+    run = simulate(load("quickstart", [*SHORT, *changes]))
+    assert run.series is not None
+    assert run.series.period_ns == 500_000_000
+    assert run.iterations is not None
+    assert 1_000_000_000 < run.end_ns <= 2_000_000_000
+
+
+def test_a_lost_machine_restarts_its_requests():
+    change = 'failures=[{kind="machine_loss",replica=0,at_s=2,for_s=1}]'
+    run = simulate(load("quickstart", [*SHORT, change]))
+    assert int(run.requests.restarts.sum()) > 0
+    assert (run.requests.completion_ns > 0).all()
+
+
+def test_a_straggler_is_slower():
+    usual = simulate(load("quickstart-baseline", SHORT))
+    changes = [f'{{kind="straggler",replica={index},factor=2.0}}' for index in range(8)]
+    slow = simulate(load("quickstart-baseline", [*SHORT, f"failures=[{','.join(changes)}]"]))
+    assert slow.end_ns > 1.5 * usual.end_ns
+
+
+@pytest.mark.parametrize(
+    ("change", "key"),
+    [
+        ("routing.policy=splitwize", "routing.policy"),
+        ("batching.policy=splitwize", "batching.policy"),
+        ("replicas.decode.gpu=h100", "replicas.decode.gpu"),
+        ("replicas.decode.tp=2", "replicas.decode.tp"),
+    ],
+)
+def test_unknown_names_are_refused(change, key):
+    with pytest.raises(ScenarioError) as error:
+        plan_of(load("quickstart", [change]), "quickstart.toml")
+    assert error.value.key == key
+    assert error.value.source == "quickstart.toml"
+
+
+def test_an_unprofiled_machine_is_refused():
+    with pytest.raises(InferenceError, match="expected one of"):
+        plan_of(load("quickstart", ["replicas.decode.gpu=v100-32gb", "models=['llama2-7b']"]))
