@@ -41,7 +41,7 @@ class Mechanisms:
         routing: which replica serves a request.
         batching: makes the batching policy of a replica.
         latency, power: make the models of a replica at its clock; no power model means that energy is not counted.
-        transfers: makes the carrier of KV caches.
+        transfers: makes the carrier of KV caches between these replicas (the list grows).
         predictor: what policies are told of a request's output; None tells them the truth.
         classify: the class of a request by its prompt and predicted output; None where policies know no classes.
     """
@@ -50,7 +50,7 @@ class Mechanisms:
     batching: Callable[[ReplicaSpec], BatchingPolicy]
     latency: Callable[[ReplicaSpec], LatencyModel]
     power: Callable[[ReplicaSpec], PowerModel] | None
-    transfers: Callable[[EventQueue], Transfers]
+    transfers: Callable[[EventQueue, list[Replica]], Transfers]
     predictor: LengthPredictor | None = None
     classify: Callable[[int, int], int] | None = None
 
@@ -80,7 +80,7 @@ class Cluster:
         self.fed = False
         self.mechanisms = mechanisms
         self._routing = mechanisms.routing
-        self._transfers = mechanisms.transfers(events)
+        self.transfers = mechanisms.transfers(events, self.replicas)
         self._offer_expected = 0
         self.on_idle: Callable[[int], None] | None = None
 
@@ -232,7 +232,7 @@ class Cluster:
             job.decode.ready = True
         else:
             job.step = Step.SENDING
-            self._send(job, 0)
+            self._send((job, job.attempt), 0)
 
     def decoded(self, replica: int, stage: Stage, now_ns: int) -> None:
         """Last token."""
@@ -270,25 +270,26 @@ class Cluster:
 
     # --- KV transfers ---------------------------------------------------------------------------
 
-    def _send(self, job: Job, sequence: int) -> None:
+    def _send(self, sent: tuple[Job, int], sequence: int) -> None:
         """Move a cache once its target has memory for it."""
-        if job.step is not Step.SENDING or not self._both_live(job):
+        job, attempt = sent
+        if job.attempt != attempt or job.step is not Step.SENDING or not self._both_live(job):
             return
         queue = self.replicas[job.decode_replica].queue
         if queue.kv_used_bytes + job.kv_bytes > queue.kv_capacity_bytes:
-            later_ns = self.events.now_ns + self._transfers.retry_ns
-            self.events.schedule(later_ns, self._send, job)
+            later_ns = self.events.now_ns + self.transfers.retry_ns
+            self.events.schedule(later_ns, self._send, sent)
             return
         queue.kv_used_bytes += job.kv_bytes
         job.step = Step.MOVING
         row, ledger = job.request[0], self.ledger
         prefill_ns = ledger.first_token_ns[row] - ledger.prefill_start_ns[row]
         kv_bytes = job.request[2] * self.columns.kv_bytes_per_token[job.decode_replica]
-        self._transfers.begin(job, kv_bytes, prefill_ns, self._arrived)
+        self.transfers.begin(job, kv_bytes, prefill_ns, self._arrived)
 
-    def _arrived(self, job: Job) -> None:
+    def _arrived(self, job: Job, attempt: int) -> None:
         """The cache is there: free it at its source and decode."""
-        if job.step is not Step.MOVING or not self._both_live(job):
+        if job.attempt != attempt or job.step is not Step.MOVING or not self._both_live(job):
             return
         job.step = Step.DECODING
         now_ns, row = self.events.now_ns, job.request[0]
@@ -328,6 +329,7 @@ class Cluster:
     def hold(self, job: Job) -> None:
         """Back to the router, to be offered at this very time."""
         job.step = Step.HELD
+        job.attempt += 1
         job.prefill = job.decode = None
         job.kv_bytes = 0
         self.held.append(job)

@@ -1,4 +1,4 @@
-"""Faults that a scenario injects: machines lost for a while, machines that run slow."""
+"""Faults that a scenario injects: machines lost for a while, machines and links that are slow."""
 
 from dataclasses import dataclass
 
@@ -26,7 +26,17 @@ class Straggler:
     duration_ns: int = 0
 
 
-Fault = MachineLoss | Straggler
+@dataclass(frozen=True, slots=True)
+class SlowLink:
+    """A replica's link takes `factor` times as long from `at_ns` on, for `duration_ns` (0: to the end)."""
+
+    replica: int
+    factor: float
+    at_ns: int = 0
+    duration_ns: int = 0
+
+
+Fault = MachineLoss | Straggler | SlowLink
 
 
 def inject(cluster: Cluster, fault: Fault) -> None:
@@ -46,10 +56,11 @@ def inject(cluster: Cluster, fault: Fault) -> None:
             events.schedule(fault.at_ns + fault.duration_ns, _return, (cluster, fault.replica))
         return
     if not fault.factor > 0:
-        raise InferenceError(f"fault: a straggler's factor must be above 0, not {fault.factor}")
-    events.schedule(fault.at_ns, _slow, (cluster, fault.replica, fault.factor))
+        raise InferenceError(f"fault: a factor of time must be above 0, not {fault.factor}")
+    handler = _drag if isinstance(fault, Straggler) else _slow
+    events.schedule(fault.at_ns, handler, (cluster, fault.replica, fault.factor))
     if fault.duration_ns:
-        events.schedule(fault.at_ns + fault.duration_ns, _slow, (cluster, fault.replica, 1.0))
+        events.schedule(fault.at_ns + fault.duration_ns, handler, (cluster, fault.replica, 1.0))
 
 
 def _lose(lost: tuple[Cluster, int], sequence: int) -> None:
@@ -61,6 +72,11 @@ def _return(back: tuple[Cluster, int], sequence: int) -> None:
 
 
 def _slow(change: tuple[Cluster, int, float], sequence: int) -> None:
+    cluster, index, factor = change
+    cluster.transfers.slow(index, factor)
+
+
+def _drag(change: tuple[Cluster, int, float], sequence: int) -> None:
     """The run at hand keeps its end; the next one is slower."""
     cluster, index, factor = change
     cluster.replicas[index].drag(factor)

@@ -35,9 +35,11 @@ class Job:
         prefill_kv_bytes, decode_kv_bytes: what its stages reserve there.
         prefill, decode: its stages, once made; a decode elsewhere is made when its cache arrives.
         step: how far it has come.
+        attempt: how often it has begun anew.
     """
 
     __slots__ = (
+        "attempt",
         "decode",
         "decode_kv_bytes",
         "decode_replica",
@@ -63,6 +65,7 @@ class Job:
         self.prefill: Stage | None = None
         self.decode: Stage | None = None
         self.step = Step.HELD
+        self.attempt = 0
 
     @property
     def prefilled(self) -> bool:
