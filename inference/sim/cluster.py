@@ -145,12 +145,6 @@ class Cluster:
     def place(self, job: Job, prefill: int, decode: int) -> None:
         """Send a request's prefill to one replica and promise its decode to another, or the same."""
         columns, request = self.columns, job.request
-        assert columns.accepting[prefill], (
-            f"the routing policy chose replica {prefill}, which takes no requests"
-        )
-        assert columns.accepting[decode], (
-            f"the routing policy chose replica {decode}, which takes no requests"
-        )
         prompt_tokens = request[2]
         job.prefill_replica, job.decode_replica = prefill, decode
         source, target = self.replicas[prefill], self.replicas[decode]

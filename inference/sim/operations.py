@@ -182,6 +182,7 @@ class Operations:
     def _start(self, action: StartReplica) -> bool:
         cluster = self._cluster
         replica = cluster.add(action.spec, accepting=False)
+        cluster.rerouted()
         due_ns = cluster.events.now_ns + action.delay_ns
         cluster.events.schedule(due_ns, self._ready, [replica.index])
         return True

@@ -90,13 +90,13 @@ class Simulation:
         """
         plan, events = self._plan, self._events
         cpu_s, wall_s = time.process_time(), time.perf_counter()
+        for fault in plan.faults:
+            inject(self.cluster, fault)
         self.cluster.feed(plan.trace)
         for control in plan.controls:
             self.operations.control(control)
         if plan.row is not None:
             self.operations.watch(plan.row)
-        for fault in plan.faults:
-            inject(self.cluster, fault)
         if self._ledger.series is not None:
             events.schedule(plan.series_period_ns, self._gauge, self._ledger.series)
         if progress is not None:

@@ -123,7 +123,7 @@ class SharedTransfers:
         return kv_path(first.gpu, first.tp, second.gpu, second.tp, first.model.layers)
 
     def _expect(self) -> None:
-        due_ns = self._links.next_ns
+        due_ns = self._links.next_ns()
         if due_ns is not None:
             self._expected = self._events.schedule(
                 max(due_ns, self._events.now_ns), self._finish, None
