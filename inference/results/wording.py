@@ -11,10 +11,10 @@ def numeral(value: float) -> str:
         return "never"
     if value == int(value) and abs(value) < 1e15:
         return f"{int(value):,}"
-    magnitude = math.floor(math.log10(abs(value)))
-    if not -4 <= magnitude < 15:
+    exponent = int(f"{value:.3e}".rpartition("e")[2])  # of the rounded value: 0.99999 is 1.000
+    if not -4 <= exponent < 15:
         return f"{value:.3e}"
-    return f"{value:,.{max(3 - magnitude, 0)}f}"
+    return f"{value:,.{max(3 - exponent, 0)}f}"
 
 
 def percent(share: float) -> str:
