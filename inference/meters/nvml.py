@@ -15,7 +15,6 @@ from inference.errors import HardwareAbsent, HardwareDenied, HardwareError, Hard
 T = TypeVar("T")
 Handle = Any
 CLOCK_SM: int = pynvml.NVML_CLOCK_SM
-CLOCK_MEM: int = pynvml.NVML_CLOCK_MEM
 
 _ABSENT = {
     pynvml.NVML_ERROR_LIBRARY_NOT_FOUND: "install the NVIDIA driver, or map libnvidia-ml.so.1 into the container",

@@ -1,6 +1,7 @@
 """Small files of the kernel's: one value each, and what their refusals mean."""
 
 import errno
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,8 +57,12 @@ def write_text(path: Path, text: str, mend: str) -> None:
         HardwareRefused: the kernel does not take the value.
     """
     try:
-        with path.open("r+b", buffering=0) as file:
-            file.write(text.encode())
+        # Never O_CREAT: a control file is there or it is not.
+        handle = os.open(path, os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC)
+        try:
+            os.write(handle, text.encode())
+        finally:
+            os.close(handle)
     except OSError as error:
         raise _translated(path, error, mend, text) from error
 
