@@ -4,12 +4,7 @@ from dataclasses import dataclass, replace
 
 from inference.domain.replica import Gpu, Model
 from inference.models.coverage import Coverage
-from inference.models.power_clock import (
-    UNCLOCKED_DECODE,
-    UNCLOCKED_PREFILL,
-    clock_ratio,
-    dynamic_share,
-)
+from inference.models.power_clock import LAW, ClockPowerLaw
 from inference.models.power_curve import (
     PowerCurve,
     a100_curve,
@@ -34,6 +29,7 @@ class _Kind:
     """What all clocks of one replica share. `limit` is of TDP: 1, or less under a fixed power limit."""
 
     curve: PowerCurve
+    law: ClockPowerLaw
     tp: int
     tdp_w: float
     limit: float
@@ -141,7 +137,9 @@ class GpuPower:
         """As `decode_w`, not remembered."""
         curve = self._kind.curve
         above = curve.decode_fraction(batch) - curve.idle
-        fraction = curve.idle + above * dynamic_share(self._ratio, UNCLOCKED_DECODE)
+        fraction = curve.idle + above * self._kind.law.dynamic_share(
+            self._ratio, self._kind.law.unclocked_decode
+        )
         return self.tdp_w * min(self._kind.limit, fraction)
 
     def capped(self, cap_w: float, tokens: int = 8192) -> int:
@@ -155,11 +153,12 @@ class GpuPower:
             The clock, at least 1: below idle power no clock helps, and 1 is as low as can be asked.
         """
         top = self._kind.curve.prefill_fraction(tokens)
-        return self._clock_under(cap_w, top, UNCLOCKED_PREFILL)
+        return self._clock_under(cap_w, top, self._kind.law.unclocked_prefill)
 
     def capped_decode(self, cap_w: float, batch: int) -> int:
         """The same for a replica that only decodes, up to `batch` requests at once (Splitwise's HHcap token machines)."""
-        return self._clock_under(cap_w, self._kind.curve.decode_fraction(batch), UNCLOCKED_DECODE)
+        top = self._kind.curve.decode_fraction(batch)
+        return self._clock_under(cap_w, top, self._kind.law.unclocked_decode)
 
     def warnings(self) -> tuple[str, ...]:
         """Calls outside what was measured or quoted, over all clocks, fit for `RunResult.warnings`."""
@@ -172,16 +171,24 @@ class GpuPower:
     def _fraction_prefill(self, tokens: int) -> float:
         curve = self._kind.curve
         above = curve.prefill_fraction(tokens) - curve.idle
-        return curve.idle + above * dynamic_share(self._ratio, UNCLOCKED_PREFILL)
+        return curve.idle + above * self._kind.law.dynamic_share(
+            self._ratio, self._kind.law.unclocked_prefill
+        )
 
     def _clock_under(self, cap_w: float, fraction: float, unclocked: float) -> int:
         idle = self._kind.curve.idle
         share = (cap_w / self.tdp_w - idle) / (fraction - idle)
-        return max(1, int(clock_ratio(share, unclocked) * self.clock_mhz_max))
+        return max(1, int(self._kind.law.clock_ratio(share, unclocked) * self.clock_mhz_max))
 
 
-def power_model(model: Model, gpu: Gpu, tp: int) -> GpuPower:
+def power_model(model: Model, gpu: Gpu, tp: int, law: ClockPowerLaw = LAW) -> GpuPower:
     """Power of `tp` GPUs that serve a model, at their highest clock.
+
+    Args:
+        model: with its weights.
+        gpu: of a kind that power is known of.
+        tp: how many.
+        law: of power against the clock; another than the default for studies of how much rests on it.
 
     Raises:
         ProfileError: nothing is known of that GPU's power.
@@ -194,6 +201,7 @@ def power_model(model: Model, gpu: Gpu, tp: int) -> GpuPower:
     tdp_w = H100_TDP_W if capped else gpu.tdp_w
     kind = _Kind(
         curve=curve,
+        law=law,
         tp=tp,
         tdp_w=tdp_w,
         limit=gpu.tdp_w / tdp_w,
