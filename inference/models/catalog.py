@@ -81,6 +81,9 @@ MODELS: Mapping[str, Model] = MappingProxyType(
             Model("llama2-70b", 80, 8192, 64, 8, 128, 137_953_296_384),
             # The same as splitwise-sim counts it: KV from the hidden size (no GQA: 2.62 MB a token), 135e9 bytes.
             Model("llama2-70b-mha", 80, 8192, 64, 64, 128, 135_000_000_000),
+            # OPT (2205.01068), table 1: 13 and 66 billion parameters, whose time DistServe fitted.
+            Model("opt-13b", 40, 5120, 40, 40, 128, 25_700_000_000),
+            Model("opt-66b", 64, 9216, 72, 72, 128, 131_400_000_000),
             # Llama 3 (2407.21783), table 3.
             Model("llama3.1-8b", 32, 4096, 32, 8, 128, 16_060_522_496),
             Model("llama3.1-70b", 80, 8192, 64, 8, 128, 141_107_412_992),

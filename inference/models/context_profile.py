@@ -31,7 +31,8 @@ class ContextProfile:
         pair_ns: attention of one new token to one cached token.
         tokens_min, tokens_max: measured range of prefills.
         batch_max, context_max: measured range of decodes: requests, and sum of contexts.
-        prefill_mape_percent, decode_mape_percent: of the fit, on the rows that it was made from.
+        prefill_mape_percent, decode_mape_percent: of the fit, on the rows that it was made from; None where whoever
+            fitted does not say.
     """
 
     name: str
@@ -48,8 +49,8 @@ class ContextProfile:
     tokens_max: int
     batch_max: int
     context_max: int
-    prefill_mape_percent: float
-    decode_mape_percent: float
+    prefill_mape_percent: float | None
+    decode_mape_percent: float | None
 
 
 _KEYS: Mapping[str, tuple[str, ...]] = {
@@ -58,6 +59,7 @@ _KEYS: Mapping[str, tuple[str, ...]] = {
     "range": ("tokens_min", "tokens_max", "batch_max", "context_max"),
     "fit": ("prefill_mape_percent", "decode_mape_percent"),
 }
+_OPTIONAL = "fit"
 
 
 def read_context_profile(path: Path) -> ContextProfile:
@@ -79,12 +81,12 @@ def read_context_profile(path: Path) -> ContextProfile:
     for table, keys in _KEYS.items():
         present = tables.get(table, {})
         for key in keys:
-            if key not in present:
+            if key not in present and table != _OPTIONAL:
                 raise ProfileError(path.name, f"{table}.{key}", "expected this key, found none")
         for key in present:
             if key not in keys:
                 raise ProfileError(path.name, f"{table}.{key}", f"unknown key; expected {keys}")
-    decode, prefill, span, fit = (tables[table] for table in _KEYS)
+    decode, prefill, span, fit = (tables.get(table, {}) for table in _KEYS)
     tokens, times = _knots(path.name, prefill["tokens"], prefill["ns"])
     return ContextProfile(
         name=path.name,
@@ -101,12 +103,8 @@ def read_context_profile(path: Path) -> ContextProfile:
         tokens_max=_count(path.name, "range.tokens_max", span["tokens_max"]),
         batch_max=_count(path.name, "range.batch_max", span["batch_max"]),
         context_max=_count(path.name, "range.context_max", span["context_max"]),
-        prefill_mape_percent=_figure(
-            path.name, "fit.prefill_mape_percent", fit["prefill_mape_percent"]
-        ),
-        decode_mape_percent=_figure(
-            path.name, "fit.decode_mape_percent", fit["decode_mape_percent"]
-        ),
+        prefill_mape_percent=_known(path.name, fit, "prefill_mape_percent"),
+        decode_mape_percent=_known(path.name, fit, "decode_mape_percent"),
     )
 
 
@@ -115,6 +113,10 @@ def _figure(name: str, key: str, value: object) -> float:
         if math.isfinite(value) and value >= 0:
             return float(value)
     raise ProfileError(name, key, f"expected a finite number of at least 0, found {value!r}")
+
+
+def _known(name: str, fit: Mapping[str, object], key: str) -> float | None:
+    return _figure(name, f"fit.{key}", fit[key]) if key in fit else None
 
 
 def _count(name: str, key: str, value: object) -> int:

@@ -20,8 +20,8 @@ class Coefficients:
     tokens_max: int
     batch_max: int
     context_max: int
-    prefill_mape_percent: float
-    decode_mape_percent: float
+    prefill_mape_percent: float | None
+    decode_mape_percent: float | None
 
     def slower_prefill(self, factor: float) -> "Coefficients":
         """The same with prefills that take `factor` times as long."""
@@ -57,9 +57,12 @@ def write_profile(path: Path, header: Mapping[str, str], fitted: Coefficients) -
         f"tokens_max = {fitted.tokens_max}",
         f"batch_max = {fitted.batch_max}",
         f"context_max = {fitted.context_max}",
-        "",
-        "[fit]",
-        f"prefill_mape_percent = {fitted.prefill_mape_percent:.2f}",
-        f"decode_mape_percent = {fitted.decode_mape_percent:.2f}",
     ]
+    quality = (
+        ("prefill_mape_percent", fitted.prefill_mape_percent),
+        ("decode_mape_percent", fitted.decode_mape_percent),
+    )
+    known = [f"{key} = {percent:.2f}" for key, percent in quality if percent is not None]
+    if known:
+        lines += ["", "[fit]", *known]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")

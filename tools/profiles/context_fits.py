@@ -18,6 +18,7 @@ from inference.domain.replica import Model
 from inference.models.catalog import MODELS
 from inference.models.profile import Profile, read_profile
 from tools.profiles.context_file import Coefficients, write_profile
+from tools.profiles.monotone import monotone
 
 Float64 = npt.NDArray[np.float64]
 NUMBERS = ("tp", "prompt_tokens", "batch", "output_tokens", "prompt_ms", "token_ms")
@@ -55,17 +56,6 @@ def measured(rows: Profile, model: str, gpu: str, tp: int) -> Rows:
         prompt_ns=numbers["prompt_ms"][mine] * 1e6,
         token_ns=numbers["token_ms"][mine] * 1e6,
     )
-
-
-def monotone(values: list[float]) -> list[float]:
-    """The nearest sequence that never falls: neighbours that do are pooled."""
-    pools: list[tuple[float, int]] = []
-    for value in values:
-        pools.append((value, 1))
-        while len(pools) > 1 and pools[-2][0] > pools[-1][0]:
-            (right, more), (left, some) = pools.pop(), pools.pop()
-            pools.append(((left * some + right * more) / (some + more), some + more))
-    return [mean for mean, count in pools for _ in range(count)]
 
 
 def fit(rows: Rows, model: Model) -> Coefficients:

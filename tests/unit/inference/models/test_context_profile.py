@@ -54,6 +54,11 @@ def test_reads_all_of_it(tmp_path):
     assert profile.provenance.source == "here (MIT)"
 
 
+def test_whoever_fitted_may_not_say_how_well(tmp_path):
+    profile = read(tmp_path, TEXT[: TEXT.index("[fit]")])
+    assert (profile.prefill_mape_percent, profile.decode_mape_percent) == (None, None)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
@@ -70,6 +75,8 @@ def test_reads_all_of_it(tmp_path):
         ("[1, 128, 256]", "[2, 128, 256]", r"prefill\.tokens: expected 2 or more from 1 on"),
         ("[1, 128, 256]", "[1, 256, 128]", r"prefill\.tokens: expected them ascending"),
         ("1900.0", "950.0", r"prefill\.ns: expected at least 1, never falling"),
+        ("decode_mape_percent = 2.0", "mape = 2.0", r"fit\.mape: unknown key"),
+        ("decode_mape_percent = 2.0", "decode_mape_percent = -2", r"fit\.decode_mape_percent"),
         ("[fit]", "[fit", r"file: expected TOML"),
     ],
 )
