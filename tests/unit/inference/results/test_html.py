@@ -242,6 +242,15 @@ def test_only_idle_replicas_have_no_active_tokens():
     assert active_tokens_plot(run) is None
 
 
+@pytest.mark.parametrize(("idle_ns", "told"), [(0, "Idle time left out."), (9, "Idle time incl")])
+def test_active_tokens_say_whether_idle_time_is_in_them(idle_ns, told):
+    plot = active_tokens_plot(
+        dataclasses.replace(run_of(1), active_tokens_ns={0: ints(idle_ns, 5, 0)})
+    )
+    assert plot is not None
+    assert plot.note.startswith(told)
+
+
 @given(st.lists(st.floats(0, 1e9), min_size=1, max_size=50), st.integers(1, 100))
 def test_a_thinned_distribution_keeps_its_extremes(values, repeats):
     array = np.array(values * repeats)
