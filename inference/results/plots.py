@@ -61,7 +61,7 @@ def series_plots(run: RunResult) -> tuple[Plot, ...]:
     series = run.series
     if series is None or not len(series.power_w):
         return ()
-    pools = [pool_name(run, pool) for pool in range(series.pool_power_w.shape[1])]
+    pools = [_label(run, pool) for pool in range(series.pool_power_w.shape[1])]
     by_pool = {name: series.pool_power_w[:, place] for place, name in enumerate(pools)}
     power = {"all": series.power_w} | (
         {f"pool {name}": watts for name, watts in by_pool.items()} if len(pools) > 1 else {}
@@ -97,7 +97,7 @@ def power_plot(runs: Mapping[str, SeriesColumns]) -> Plot | None:
 def active_tokens_plot(run: RunResult) -> Plot | None:
     """Share of replicas' time by active tokens in a batch, cumulative (Splitwise, figure of batch utilisation)."""
     spent = {
-        pool_name(run, pool): counts
+        _label(run, pool): counts
         for pool, counts in sorted(run.active_tokens_ns.items())
         if counts[1:].any()
     }
@@ -117,9 +117,9 @@ def active_tokens_plot(run: RunResult) -> Plot | None:
         _name_axes(axes, "active tokens in the batch, at most", "share of time")
         _share_axis(axes)
 
-    note = (
-        "Idle time included: a curve starts at its share. The last count holds that many or more."
-    )
+    idle = any(int(counts[0]) for counts in spent.values())
+    told = "Idle time included: a curve starts at its share." if idle else "Idle time left out."
+    note = f"{told} The last count holds that many or more."
     return Plot("Time by active tokens", draw(plot), tuple(spent), note)
 
 
@@ -155,6 +155,12 @@ def group_plots(groups: Sequence[Group], by: str) -> tuple[Plot, ...]:
         _ranges(f"TTFT by {by}", names, [one.ttft_ms for one in drawn], ()),
         _ranges(f"E2E by {by}", names, [one.e2e_ms for one in drawn], ()),
     )
+
+
+def _label(run: RunResult, pool: int) -> str:
+    """A pool's name; with its index where another has the same."""
+    name = pool_name(run, pool)
+    return name if run.pools.count(name) < 2 else f"{name} ({pool})"
 
 
 def _cumulative(

@@ -224,6 +224,12 @@ def test_requests_that_failed_are_told_where_they_leave_the_axis():
     assert "P99 beyond the axis, by requests that did not complete" in page
 
 
+def test_pools_of_one_name_are_both_drawn():
+    power, gpus, _ = series_plots(dataclasses.replace(run_of(3), pools=("same", "same")))
+    assert power.legend == ("all", "pool same (0)", "pool same (1)")
+    assert gpus.legend == ("same (0)", "same (1)")
+
+
 def test_a_series_without_rows_is_not_drawn():
     run = dataclasses.replace(run_of(3), series=series_of(0))
     assert series_plots(run) == ()
