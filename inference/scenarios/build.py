@@ -2,30 +2,27 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from inference.domain.replica import Gpu, Model, ReplicaSpec
-from inference.errors import ScenarioError
 from inference.models.latency import latency_model, latency_provenance
 from inference.models.power import power_model, power_provenance
 from inference.models.protocols import LatencyModel, PowerModel
 from inference.models.provenance import Provenance
 from inference.policies.batching.protocol import BatchingPolicy
-from inference.policies.batching.splitwise import SplitwiseBatching
-from inference.policies.protocols import RoutingPolicy
-from inference.policies.routing.splitwise import SplitwiseRouting
-from inference.policies.routing.token_jsq import TokenJsq
+from inference.policies.registry import disaggregation_policy, routing_policy
 from inference.results.run import RunResult
 from inference.scenarios.fleet import Fleet, check_room, fleet_of
+from inference.scenarios.policies import BATCHING
 from inference.scenarios.requests import trace_of_scenario
-from inference.scenarios.schema import closest
-from inference.scenarios.spec import MachineLoss, Scenario, Straggler
+from inference.scenarios.spec import MachineLoss, Scenario, SlowLink, Straggler
+from inference.sim import faults as faulty
 from inference.sim.cluster import Mechanisms
 from inference.sim.events import EventQueue
 from inference.sim.faults import Fault
-from inference.sim.faults import MachineLoss as LostMachine
-from inference.sim.faults import Straggler as SlowReplica
+from inference.sim.replica import Replica
 from inference.sim.simulation import Plan, Simulation
-from inference.sim.transfers import PrivateTransfers
+from inference.sim.transfers import PrivateTransfers, SharedTransfers, Transfers
 
 NS_PER_S = 1_000_000_000
 
@@ -96,13 +93,18 @@ def plan_of(scenario: Scenario, source: str = "") -> Plan:
         trace=trace,
         replicas=_capped(fleet, hardware),
         mechanisms=Mechanisms(
-            routing=_routing(scenario, source),
+            routing=routing_policy(
+                scenario.routing.policy,
+                scenario.routing.parameters,
+                seed=scenario.seed,
+                source=source,
+            ),
             batching=_batching(scenario, source),
             latency=hardware.latency,
             power=hardware.power,
             transfers=_transfers(scenario),
         ),
-        faults=_faults(scenario, source),
+        faults=_faults(scenario),
         series_period_ns=round(scenario.report.series_s * NS_PER_S),
         window_ns=(_ns(window[0]), _ns(window[1])) if window else None,
         end_ns=_ns(scenario.limits.end_s) or None,
@@ -154,40 +156,31 @@ def _capped(fleet: Fleet, hardware: Hardware) -> tuple[ReplicaSpec, ...]:
     return fleet.specs
 
 
-def _routing(scenario: Scenario, source: str) -> RoutingPolicy:
-    known: dict[str, Callable[[], RoutingPolicy]] = {
-        "splitwise": SplitwiseRouting,
-        "token_jsq": TokenJsq,
-    }
-    name = scenario.routing.policy
-    if name not in known:
-        raise ScenarioError(source, "routing.policy", f"unknown {name!r}; {closest(name, known)}")
-    return known[name]()
-
-
 def _batching(scenario: Scenario, source: str) -> Callable[[ReplicaSpec], BatchingPolicy]:
     spec = scenario.batching
-    if spec.policy != "splitwise":
-        expected = f"unknown {spec.policy!r}; {closest(spec.policy, ['splitwise'])}"
-        raise ScenarioError(source, "batching.policy", expected)
-    policy = SplitwiseBatching(spec.requests_max, spec.tokens_max, spec.preemptions_max)
-    return lambda replica: policy
+    make = partial(BATCHING.make, spec.policy, spec.parameters, spec, source=source, key="batching")
+    make()  # a wrong name or setting is said before anything runs
+    return lambda replica: make()
 
 
-def _transfers(scenario: Scenario) -> Callable[[EventQueue], PrivateTransfers]:
-    return PrivateTransfers
+def _transfers(scenario: Scenario) -> Callable[[EventQueue, list[Replica]], Transfers]:
+    """Makes the carrier of KV caches. Links take their speed from the GPUs (`fleet` puts the scenario's into them)."""
+    mode = scenario.transfer.mode
+    if mode == "compat":
+        return lambda events, replicas: PrivateTransfers(events)
+    policy = disaggregation_policy("by_prompt_length" if mode == "auto" else mode)
+    return lambda events, replicas: SharedTransfers(events, replicas, policy)
 
 
-def _faults(scenario: Scenario, source: str) -> tuple[Fault, ...]:
+def _faults(scenario: Scenario) -> tuple[Fault, ...]:
     faults: list[Fault] = []
-    for index, one in enumerate(scenario.failures):
+    for one in scenario.failures:
+        at_ns, for_ns = _ns(one.at_s), _ns(one.for_s)
         match one:
             case MachineLoss():
-                faults.append(LostMachine(one.replica, _ns(one.at_s), _ns(one.for_s)))
+                faults.append(faulty.MachineLoss(one.replica, at_ns, for_ns))
             case Straggler():
-                at_ns, for_ns = _ns(one.at_s), _ns(one.for_s)
-                faults.append(SlowReplica(one.replica, one.factor, at_ns, for_ns))
-            case _:
-                key = f"failures.{index}.kind"
-                raise ScenarioError(source, key, "slow links need transfers with contention")
+                faults.append(faulty.Straggler(one.replica, one.factor, at_ns, for_ns))
+            case SlowLink():
+                faults.append(faulty.SlowLink(one.replica, one.factor, at_ns, for_ns))
     return tuple(faults)

@@ -1,7 +1,7 @@
 """The replicas that a scenario asks for, and whether its largest request fits any of them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -15,6 +15,7 @@ from inference.traces.trace import Trace
 
 Kind = TypeVar("Kind")
 
+GIB = 1 << 30
 ROLES = {"prefill": Role.PREFILL, "decode": Role.DECODE, "mixed": Role.MIXED}
 
 
@@ -118,6 +119,9 @@ def _spec(
             f" found {group.clock_mhz}"
         )
         raise ScenarioError(source, f"{key}.clock_mhz", expected)
+    if scenario.transfer.gib_per_s:
+        link = scenario.transfer.gib_per_s * GIB / group.tp
+        gpu = replace(gpu, link_bytes_per_s=link)
     return ReplicaSpec(
         gpu=gpu,
         model=model,

@@ -1,6 +1,7 @@
 """A scenario from its file: read, merged, overridden, decoded, checked. Never raises anything but `ScenarioError`."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,28 @@ from inference.scenarios.schema import Key, Refused, closest, decode
 from inference.scenarios.spec import Scenario, SplitwiseSlo
 
 
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A scenario with where it came from.
+
+    Attributes:
+        scenario: checked.
+        source: its file.
+        values: its tables after includes and overrides: `from_values` gives the same scenario again.
+    """
+
+    scenario: Scenario
+    source: str
+    values: Mapping[str, Any]
+
+
 def load(path: Path | str, overrides: Sequence[str] = ()) -> Scenario:
-    """The scenario in a file, or the shipped one of that name.
+    """The scenario in a file, or the shipped one of that name; see `loaded`."""
+    return loaded(path, overrides).scenario
+
+
+def loaded(path: Path | str, overrides: Sequence[str] = ()) -> Loaded:
+    """The scenario in a file, or the shipped one of that name, with its origin.
 
     Args:
         path: a file, or a name as `shipped` lists it ("quickstart").
@@ -24,7 +45,7 @@ def load(path: Path | str, overrides: Sequence[str] = ()) -> Scenario:
     found = locate(path)
     tables = includes.read(found)
     includes.override(tables, overrides)
-    return _scenario(tables, str(found))
+    return Loaded(_scenario(tables, str(found)), str(found), tables.values)
 
 
 def from_values(values: Mapping[str, Any], source: str = "argument") -> Scenario:
@@ -60,7 +81,9 @@ def locate(path: Path | str) -> Path:
         if text.removesuffix(".toml") in shipped():
             return shipped()[text.removesuffix(".toml")]
     hint = closest(text.removesuffix(".toml"), shipped())
-    raise ScenarioError(text, "file", f"expected a scenario file or a shipped scenario; {hint}")
+    raise ScenarioError(
+        text, "file", f"expected a scenario file or a name that `jsim scenarios` lists; {hint}"
+    )
 
 
 def _scenario(tables: Tables, source: str) -> Scenario:
@@ -87,6 +110,8 @@ def check(scenario: Scenario) -> None:
     if isinstance(scenario.slo, SplitwiseSlo) and len(scenario.models) > 1:
         # Slowdowns are against one machine with one model.
         raise Refused(("slo", "kind"), "expected a scenario of one model, or kind classes")
+    if scenario.transfer.mode == "compat" and scenario.transfer.gib_per_s:
+        raise Refused(("transfer", "gib_per_s"), "expected 0 with mode compat, which has its own")
     _check_window(scenario.report.iterations_window_s)
 
 

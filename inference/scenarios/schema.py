@@ -16,6 +16,9 @@ Key = tuple[str, ...]
 SHOWN_MAX = 60
 """Characters of a wrong value that a message repeats."""
 
+LISTED_MAX = 20
+"""Known names that a message lists."""
+
 
 class Between(NamedTuple):
     """A number from `low` to `high`, both included."""
@@ -105,7 +108,8 @@ def closest(word: str, known: Iterable[str]) -> str:
         return f"did you mean {alike[0]!r}?"
     if not names:
         return "none is known here"
-    return f"expected one of {', '.join(names)}"
+    more = f" and {len(names) - LISTED_MAX} more" if len(names) > LISTED_MAX else ""
+    return f"expected one of {', '.join(names[:LISTED_MAX])}{more}"
 
 
 def _decode(kind: Any, value: object, key: Key) -> Any:

@@ -230,14 +230,13 @@ class TransferSpec:
 
     Attributes:
         mode: after the prefill, layer by layer during it, chosen by prompt length, or as splitwise-sim does it
-            (serialized at 200 GiB/s on links of their own).
-        gib_per_s: bandwidth of one replica's link; 0 for that of its GPUs' data sheet.
-        contention: whether transfers that share a link share its bandwidth.
+            (serialized at 200 GiB/s, every transfer on a link of its own). In the others a replica's transfers share
+            its link.
+        gib_per_s: bandwidth of one replica's link in each direction; 0 for that of its GPUs' data sheet. Not for compat.
     """
 
     mode: Literal["serialized", "layerwise", "auto", "compat"] = "auto"
     gib_per_s: Annotated[float, Between(0.0, 1e6)] = 0.0
-    contention: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -92,7 +92,7 @@ def test_each_shipped_scenario_loads():
 
 def test_unknown_scenarios_are_refused_with_the_closest():
     for wrong in ("quikstart", "", "\0", "x" * 5000, "/"):
-        with pytest.raises(ScenarioError, match="expected a scenario file or a shipped scenario"):
+        with pytest.raises(ScenarioError, match="expected a scenario file or a name"):
             locate(wrong)
 
 

@@ -1,0 +1,1 @@
+"""`jsim`: the simulator's command line."""
