@@ -13,8 +13,9 @@ from inference.errors import HardwareError
 class Actuator:
     """A knob in use. A context manager; whoever forgets to close it has the original back when Python exits.
 
-    Nothing brings it back after a kill -9 or a power cut: a clock lock then lasts until `nvidia-smi -rgc`, a quota until
-    its control group goes, all of them until the next boot. One thread at a time.
+    Nothing brings it back after a signal that ends Python at once (SIGKILL; SIGTERM where nobody handles it): a clock
+    lock then lasts until `nvidia-smi -rgc`, a quota until its control group goes, all of them until the next boot. One
+    thread at a time.
 
     Attributes:
         dry_run: whether it only says what it would do.

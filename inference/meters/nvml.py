@@ -21,8 +21,10 @@ _ABSENT = {
     pynvml.NVML_ERROR_DRIVER_NOT_LOADED: "load the NVIDIA driver (nvidia-smi shows whether it is)",
     pynvml.NVML_ERROR_NOT_SUPPORTED: "this GPU or its driver does not have it; do without",
     pynvml.NVML_ERROR_FUNCTION_NOT_FOUND: "update the NVIDIA driver: it is too old for this function",
-    pynvml.NVML_ERROR_GPU_IS_LOST: "the GPU fell off its bus: reset it or restart the host",
     pynvml.NVML_ERROR_NOT_FOUND: "nvidia-smi lists the GPUs that there are",
+}
+_BROKEN = {
+    pynvml.NVML_ERROR_GPU_IS_LOST: "the GPU fell off its bus: reset it or restart the host",
     pynvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH: "driver and library differ: restart after the update",
 }
 _REFUSED = {
@@ -96,7 +98,8 @@ def call(device: str, function: Callable[..., T], *arguments: object) -> T:
         raise HardwareAbsent(device, problem, _ABSENT[code])
     if code in _REFUSED:
         raise HardwareRefused(device, problem, _REFUSED[code])
-    raise HardwareError(device, problem, "see the driver's log (dmesg, nvidia-smi -q)")
+    mend = _BROKEN.get(code, "see the driver's log (dmesg, nvidia-smi -q)")
+    raise HardwareError(device, problem, mend)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ class SimulatedGpu:
         limit_mw_min, limit_mw_max, limit_mw_default: constraints of its power limit.
         idle_mw: power at no load.
         load: 0 to 1.
-        has_counter: whether it counts energy (Volta and later do).
+        has_counter, has_sensor: whether it counts energy (Volta and later do), and tells its power.
         has_mig, mig: whether it can be, and is, split.
         lost: whether it fell off the bus.
         locked_mhz: (min, max) of a clock lock.
@@ -40,6 +40,7 @@ class SimulatedGpu:
     idle_mw: int = 70_000
     load: float = 0.0
     has_counter: bool = True
+    has_sensor: bool = True
     has_mig: bool = True
     mig: bool = False
     lost: bool = False
@@ -149,7 +150,10 @@ class SimulatedNvml:
         return gpu.energy_pj // 1_000_000_000
 
     def nvmlDeviceGetPowerUsage(self, handle: int) -> int:  # noqa: N802, D102
-        return self._gpu(handle).power_mw
+        gpu = self._gpu(handle)
+        if not gpu.has_sensor:
+            raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)
+        return gpu.power_mw
 
     def nvmlDeviceGetPowerManagementLimit(self, handle: int) -> int:  # noqa: N802, D102
         return self._gpu(handle).limit_mw

@@ -81,6 +81,15 @@ def test_a_lost_gpu_is_a_finding_and_no_failure(tmp_path):
     assert "fell off its bus" in gpus.detail
 
 
+def test_a_knob_that_cannot_be_read_is_a_finding_and_no_failure(tmp_path):
+    host = trees.intel_pstate(tmp_path)
+    driver = host.sys / "devices/system/cpu/cpufreq/policy0/scaling_driver"
+    driver.unlink()
+    (clock,) = (f for f in discover(host, SimulatedNvml()) if f.name == "cpu/clock")
+    assert not clock.available
+    assert "scaling_driver: No such file" in clock.detail
+
+
 def test_this_machine():
     """Whatever it has: nothing raises, and each finding is whole."""
     found = discover()

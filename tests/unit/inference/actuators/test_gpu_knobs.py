@@ -1,5 +1,6 @@
 """Goal: GPU clocks and power limits are set within what the GPU has, told as they took effect, and given back."""
 
+import pynvml
 import pytest
 
 from inference.actuators.actuator import Actuator
@@ -55,6 +56,19 @@ def test_reasons_in_words():
     assert reasons_shown(0x4 | 0x80) == (
         "its power limit bounds the clock, the power brake is engaged from outside"
     )
+
+
+def test_a_driver_too_old_to_tell_reasons_can_still_set(monkeypatch):
+    nvml = SimulatedNvml(SimulatedGpu(load=1.0))
+
+    def too_old(handle: int) -> int:
+        raise pynvml.NVMLError(pynvml.NVML_ERROR_FUNCTION_NOT_FOUND)
+
+    monkeypatch.setattr(nvml, "nvmlDeviceGetCurrentClocksEventReasons", too_old)
+    with Actuator(SmClockKnob(0, nvml=nvml)) as actuator:
+        assert (actuator.covers, actuator.name) == ("Simulated GPU, whole GPU", "gpu-0/sm-clock")
+        change = actuator.set(1500, 0)
+    assert (change.in_force, change.remark) == (1500, "")
 
 
 def test_polcas_brake_clock_on_an_a100():

@@ -85,6 +85,7 @@ def test_a_meter_that_fails_is_named_and_the_other_goes_on(tmp_path):
 def test_a_host_sensor_by_either_of_its_files(tmp_path):
     host = trees.roots(tmp_path)
     file = trees.power_meter(host, 250_000_000, averages=False)
+    (host.sys / "class/hwmon/hwmon1").mkdir()  # a chip without a name is passed over
     meter = HostSensorMeter(host)
     meter.read(0)
     file.write_text("350000000\n")

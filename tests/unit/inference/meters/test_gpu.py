@@ -68,7 +68,7 @@ def test_a_lost_gpu_is_named_and_the_others_go_on():
     assert list(sample.energy_uj) == ["gpu-0"]
     assert "fell off its bus" in sample.failed["gpu-1"]
     gpus[0].lost = True
-    with pytest.raises(HardwareAbsent, match="gpu-1"):
+    with pytest.raises(HardwareError, match="gpu-1"):
         meter.read(1)
 
 
@@ -92,9 +92,50 @@ def test_each_user_gives_back_its_own_reference_once():
 
 def test_a_start_that_fails_half_way_gives_its_reference_back():
     nvml = SimulatedNvml(SimulatedGpu(lost=True))
-    with pytest.raises(HardwareAbsent, match="gpu-0"):
+    with pytest.raises(HardwareError, match="gpu-0") as caught:
+        GpuMeter(nvml)
+    assert not isinstance(caught.value, HardwareAbsent), "a broken GPU is no reason to do without"
+    assert nvml.started == 0
+
+
+def test_a_gpu_that_tells_nothing_is_left_out():
+    dumb = SimulatedGpu(has_counter=False, has_sensor=False)
+    meter = GpuMeter(SimulatedNvml(dumb, SimulatedGpu()))
+    assert [domain.name for domain in meter.coverage.domains] == ["gpu-1"]
+    nvml = SimulatedNvml(dumb)
+    with pytest.raises(HardwareAbsent, match="no GPU tells energy or power"):
         GpuMeter(nvml)
     assert nvml.started == 0
+
+
+def test_a_driver_without_gpus(monkeypatch):
+    nvml = SimulatedNvml(SimulatedGpu())
+    monkeypatch.setattr(nvml, "nvmlDeviceGetCount", lambda: 0)
+    with pytest.raises(HardwareAbsent, match="the driver knows no GPU"):
+        Session(nvml)
+    assert nvml.started == 0
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments", "error"),
+    [
+        ("nvmlDeviceGetHandleByIndex", (1,), pynvml.NVML_ERROR_INVALID_ARGUMENT),
+        ("nvmlDeviceSetPowerManagementLimit", (0, 100_000), pynvml.NVML_ERROR_INVALID_ARGUMENT),
+        ("nvmlDeviceSetGpuLockedClocks", (0, 210, 2000), pynvml.NVML_ERROR_INVALID_ARGUMENT),
+        ("nvmlDeviceGetSupportedGraphicsClocks", (0, 1), pynvml.NVML_ERROR_NOT_FOUND),
+    ],
+)
+def test_the_simulated_driver_refuses_as_the_real_one(function, arguments, error):
+    nvml = SimulatedNvml(SimulatedGpu())
+    for stop in (nvml.nvmlShutdown, lambda: nvml.nvmlDeviceGetName(0)):
+        with pytest.raises(pynvml.NVMLError) as caught:
+            stop()
+        assert caught.value.value == pynvml.NVML_ERROR_UNINITIALIZED
+    nvml.nvmlInit()
+    assert nvml.nvmlSystemGetDriverVersion() == "simulated"
+    with pytest.raises(pynvml.NVMLError) as caught:
+        getattr(nvml, function)(*arguments)
+    assert caught.value.value == error
 
 
 @pytest.mark.parametrize(
