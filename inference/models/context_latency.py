@@ -159,24 +159,23 @@ class ContextLatency:
 
     def decodes_begun(self, batch: int, context_tokens: int, elapsed_ns: int) -> int:
         """The least n >= 1 for which `decode_ns` of n iterations exceeds `elapsed_ns`."""
-        if elapsed_ns < 1:
-            return 1
         base, per_token = self._decode[batch]
+        # If iterations did not grow there would be at most this many; mostly they hardly do, and it is right.
+        before = elapsed_ns // (base + (per_token * context_tokens >> _PLACES))
+        read = before * context_tokens + batch * (before * (before - 1) >> 1)
+        if before * base + (per_token * read >> _PLACES) <= elapsed_ns:
+            return before + 1
         # But for the rounding, n iterations last linear * n + square * n^2. This form of the root does not cancel when the
         # square is small; linear is positive where each context has half a token or more.
         square = per_token * batch / (2 * _ONE)
         linear = max(base + per_token * context_tokens / _ONE - square, 0.0)
         count = int(2 * elapsed_ns / (linear + sqrt(linear * linear + 4 * square * elapsed_ns))) + 1
-        # Rounding may put the estimate one off; both neighbours are checked in integers.
-        read = count * context_tokens + batch * (count * (count - 1) >> 1)
-        while count * base + (per_token * read >> _PLACES) <= elapsed_ns:
-            read += context_tokens + batch * count
+        # Rounding may put the estimate off by one; its neighbours are checked in integers.
+        while _run_ns(base, per_token, batch, context_tokens, count) <= elapsed_ns:
             count += 1
-        while True:
-            read -= context_tokens + batch * (count - 1)
-            if (count - 1) * base + (per_token * read >> _PLACES) <= elapsed_ns:
-                return count
+        while _run_ns(base, per_token, batch, context_tokens, count - 1) > elapsed_ns:
             count -= 1
+        return count
 
     def at_clock(self, clock_mhz: int) -> "ContextLatency":
         """The same replica at another SM clock: one object for each clock. Above the highest clock is the highest.
@@ -191,3 +190,9 @@ class ContextLatency:
         if found is None:
             return ContextLatency(self.profile, self._law, self._clock_mhz_max, clock_mhz, self)
         return found
+
+
+def _run_ns(base: int, per_token: int, batch: int, context: int, iterations: int) -> int:
+    """`ContextLatency.decode_ns` without its counting."""
+    read = iterations * context + batch * (iterations * (iterations - 1) >> 1)
+    return iterations * base + (per_token * read >> _PLACES)
