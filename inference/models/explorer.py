@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inference.domain.replica import Gpu, Model
-from inference.models.catalog import GPUS, MODELS
+from inference.models.catalog import gpu_by_name, model_by_name
 from inference.models.kv import kv_budget
 from inference.models.latency import latency_model
 from inference.models.power import power_model
@@ -162,10 +162,10 @@ def explore_model(
 
     Raises:
         ProfileError: nobody profiled one of the combinations.
-        ScenarioError: the weights do not fit at one of the TPs.
+        ScenarioError: no such model or GPU, or the weights do not fit at one of the TPs.
     """
-    chosen = MODELS[model] if isinstance(model, str) else model
-    on = GPUS[gpu] if isinstance(gpu, str) else gpu
+    chosen = model_by_name(model) if isinstance(model, str) else model
+    on = gpu_by_name(gpu) if isinstance(gpu, str) else gpu
     return explore([candidate(chosen, on, tp) for tp in tps], clocks_mhz, batches, lengths)
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from inference.domain.replica import Gpu, Model
 from inference.models.coverage import Coverage
-from inference.models.power_clock import LAW, ClockPowerLaw
+from inference.models.power_clock import A100_LAW, H100_LAW, ClockPowerLaw
 from inference.models.power_curve import (
     PowerCurve,
     a100_curve,
@@ -19,6 +19,8 @@ TOKEN_BUCKET = 16
 """Prefills are remembered by buckets of this many tokens, each with the power of its middle."""
 
 H100_TDP_W = 700.0
+
+_LAWS = {"a100": A100_LAW, "h100": H100_LAW}
 
 # The same model, however a simulator counts its KV cache.
 _MEASURED_AS = {"llama2-70b-mha": "llama2-70b"}
@@ -181,14 +183,14 @@ class GpuPower:
         return max(1, int(self._kind.law.clock_ratio(share, unclocked) * self.clock_mhz_max))
 
 
-def power_model(model: Model, gpu: Gpu, tp: int, law: ClockPowerLaw = LAW) -> GpuPower:
+def power_model(model: Model, gpu: Gpu, tp: int, law: ClockPowerLaw | None = None) -> GpuPower:
     """Power of `tp` GPUs that serve a model, at their highest clock.
 
     Args:
         model: with its weights.
         gpu: of a kind that power is known of.
         tp: how many.
-        law: of power against the clock; another than the default for studies of how much rests on it.
+        law: of power against the clock; the GPU's own by default, another for studies of how much rests on it.
 
     Raises:
         ProfileError: nothing is known of that GPU's power.
@@ -201,7 +203,7 @@ def power_model(model: Model, gpu: Gpu, tp: int, law: ClockPowerLaw = LAW) -> Gp
     tdp_w = H100_TDP_W if capped else gpu.tdp_w
     kind = _Kind(
         curve=curve,
-        law=law,
+        law=law if law is not None else _LAWS[known_gpu(gpu.name)],
         tp=tp,
         tdp_w=tdp_w,
         limit=gpu.tdp_w / tdp_w,

@@ -14,16 +14,21 @@ from dataclasses import dataclass
 BRAKE_CLOCK_MHZ = 288
 """All GPUs under a power brake (POLCA, section 2)."""
 
-DYNAMIC_EXPONENT = 3.0
+DYNAMIC_EXPONENT_H100 = 3.0
 """Voltage in proportion to the clock above the floor, hence f * V^2 = f^3."""
 
-VOLTAGE_FLOOR = 0.75
-"""Share of the highest clock below which the voltage stays: 1,058 MHz of an A100, 1,485 of an H100. With it DynamoLLM's
-long requests at TP 8 take less energy at 1.6 than at 1.2 GHz, as published (`experiments.greener`)."""
+DYNAMIC_EXPONENT_A100 = 1.5
+"""POLCA: BLOOM's peak falls by 20 % at the lowest of its locks, 1,110 of 1,410 MHz. Less than the third power, for at its
+highest clock a prefill already runs into TDP and is slowed there; the measured peaks are of such prefills."""
 
-UNCLOCKED_PREFILL = 0.20
-"""Share of a prefill's power above idle that does not follow the clock: POLCA's BLOOM gives up 20 % of its peak at 5 % of
-its speed, which this law does at 1,250 MHz."""
+VOLTAGE_FLOOR = 0.78
+"""Share of the highest clock below which the voltage stays: 1,100 MHz of an A100, 1,544 of an H100. From about
+0.77 on DynamoLLM's long requests at TP 8 take less energy at 1.6 than at 1.2 GHz, as published (`experiments.power_calibration`)."""
+
+UNCLOCKED_PREFILL_H100 = 0.10
+UNCLOCKED_PREFILL_A100 = 0.22
+"""Share of a prefill's power above idle that does not follow the clock. H100: small, for half its power must leave it most
+of its prefill speed (Splitwise's HHcap). A100: with its exponent, for POLCA's 20 %."""
 
 UNCLOCKED_DECODE = 0.35
 """The same of decodes, which keep the memory busy: about 130 W of an H100's 370 W above idle."""
@@ -42,10 +47,10 @@ class ClockPowerLaw:
         unclocked_prefill, unclocked_decode: shares of power above idle that do not follow the clock.
     """
 
-    exponent: float = DYNAMIC_EXPONENT
-    voltage_floor: float = VOLTAGE_FLOOR
-    unclocked_prefill: float = UNCLOCKED_PREFILL
-    unclocked_decode: float = UNCLOCKED_DECODE
+    exponent: float
+    voltage_floor: float
+    unclocked_prefill: float
+    unclocked_decode: float
 
     def __post_init__(self) -> None:
         unclocked = (self.unclocked_prefill, self.unclocked_decode)
@@ -72,7 +77,12 @@ class ClockPowerLaw:
         return clocked / math.pow(self.voltage_floor, self.exponent - 1)
 
 
-LAW = ClockPowerLaw()
+H100_LAW = ClockPowerLaw(
+    DYNAMIC_EXPONENT_H100, VOLTAGE_FLOOR, UNCLOCKED_PREFILL_H100, UNCLOCKED_DECODE
+)
+A100_LAW = ClockPowerLaw(
+    DYNAMIC_EXPONENT_A100, VOLTAGE_FLOOR, UNCLOCKED_PREFILL_A100, UNCLOCKED_DECODE
+)
 
 
 def mean_power_under_cap_w(demand_w: float, cap_w: float, duration_ns: int) -> float:

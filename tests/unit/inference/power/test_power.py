@@ -10,7 +10,8 @@ from inference.domain.replica import Gpu
 from inference.errors import ProfileError
 from inference.models.catalog import GPUS, MODELS
 from inference.models.power import power_model, power_provenance
-from inference.models.power_curve import a100_profile, anchors, measured_curves
+from inference.models.power_clock import BRAKE_CLOCK_MHZ
+from inference.models.power_curve import a100_curve, a100_profile, anchors, measured_curves
 from inference.models.provenance import Origin
 
 A100, H100, PCAP = (GPUS[name] for name in ("a100-80gb", "h100-80gb", "h100-80gb-pcap"))
@@ -62,10 +63,13 @@ def test_decode_power_is_nearly_flat_and_prefill_reaches_tdp():
 def test_half_the_power_is_almost_free_for_decode_and_dear_for_prefill():
     """SW13, with times as the latency side states them (0.15 of a decode and 0.9 of a prefill follow the clock)."""
     power = power_model(BLOOM, H100, 8)
-    decode = H100.clock_mhz_max / power.capped_decode(power.tdp_w / 2, 64) - 1
-    prefill = H100.clock_mhz_max / power.capped(power.tdp_w / 2) - 1
-    assert 0.15 * decode < 0.08
-    assert 0.9 * prefill > 0.30
+
+    def slower(clock, share):
+        return share * (H100.clock_mhz_max / clock - 1)
+
+    assert slower(power.capped_decode(power.tdp_w / 2, 8), 0.15) < 0.05
+    assert slower(power.capped_decode(power.tdp_w / 2, 64), 0.15) < 0.09
+    assert slower(power.capped(power.tdp_w / 2), 0.9) > 0.30
 
 
 def test_the_capped_kind_never_draws_more_than_half():
@@ -84,18 +88,17 @@ def test_an_a100_answers_at_the_clocks_of_polca(clock):
     assert locked.idle_w == power.idle_w < locked.decode_w(1, 0) <= power.decode_w(1, 0)
 
 
-def test_polca_gives_up_a_fifth_of_the_peak_at_a_twentieth_of_the_speed():
-    """BLOOM: 5 % slower at 20 % less peak; summarising (2,048 in, 256 out) is a tenth prefill and the slowest to bear it."""
+def test_the_lowest_lock_of_polca_gives_up_a_fifth_of_the_peak():
     power = power_model(BLOOM, A100, 8)
-    peak = power.prefill_peak_w(8192)
-    clock = next(
-        mhz
-        for mhz in range(1410, 800, -5)
-        if power.at_clock(mhz).prefill_peak_w(8192) <= 0.8 * peak
-    )
-    slower = 1410 / clock - 1
-    assert 1110 < clock < 1305
-    assert 0.02 < 0.1 * 0.9 * slower + 0.9 * 0.2 * slower < 0.07
+    kept = power.at_clock(1110).prefill_peak_w(8192) / power.prefill_peak_w(8192)
+    assert 1 - kept == pytest.approx(anchors()["polca_bloom_power_cut"], abs=0.01)
+
+
+def test_the_brake_takes_most_of_the_power_above_idle():
+    for gpu in (A100, H100):
+        power = power_model(BLOOM, gpu, 8)
+        braked = power.at_clock(BRAKE_CLOCK_MHZ)
+        assert braked.prefill_w(8192) - power.idle_w < 0.4 * (power.prefill_w(8192) - power.idle_w)
 
 
 @pytest.mark.parametrize("clock", [0, -1, 1411])
@@ -193,8 +196,6 @@ def test_an_unknown_gpu_is_named_with_those_known():
 
 def test_the_modelled_curve_comes_near_the_rows_it_was_drawn_from():
     """The work rule, applied to the measured pairs as if nobody had measured them."""
-    from inference.models.power_curve import a100_curve
-
     errors = []
     for name, row in measured_rows():
         curve = a100_curve(MODELS[name].weights_bytes / row["tp"])
