@@ -23,10 +23,12 @@ class ClassAttainment:
         name: of the class.
         requests: of the class, by their true lengths.
         share: of all requests of the run.
-        misrouted_share: of the class's requests that were routed as another class; NaN where none was classified.
+        misrouted_share: of the class's requests that were routed as another class; NaN where none
+            was classified.
         ttft_slo_ms, tbt_slo_ms: objectives.
         ttft_ms, tpot_ms: of all its requests; those that did not complete count as infinite.
-        slo_attainment: share of its requests that completed with both objectives met; NaN without requests.
+        slo_attainment: share of its requests that completed with both objectives met; NaN without
+            requests.
         held: whether the 99th percentiles of both are within them; true without requests.
     """
 
@@ -49,7 +51,8 @@ class Attainment:
     Attributes:
         classes: one for each class, in the order given.
         slo_met: requests that completed with both objectives of their class met.
-        slo_attainment: `slo_met` / all requests, refused and unfinished ones included; NaN without requests.
+        slo_attainment: `slo_met` / all requests, refused and unfinished ones included; NaN
+            without requests.
     """
 
     classes: tuple[ClassAttainment, ...]

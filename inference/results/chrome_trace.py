@@ -1,8 +1,8 @@
-"""A window of a run as a trace for Perfetto or Chrome's tracing page: one row of slices per replica.
+"""A window of a run as a trace for Perfetto or Chrome's tracing page: a row of slices per replica.
 
-Format: the trace event format's JSON object form. A process is a pool, a thread a replica; slices are
-iterations (a run of merged decode iterations is one slice), counters are power and queues. Requests, if
-asked for, are nestable async slices of the cluster's process.
+Format: the trace event format's JSON object form. A process is a pool, a thread a replica; slices
+are iterations (a run of merged decode iterations is one slice), counters are power and queues.
+Requests, if asked for, are nestable async slices of the cluster's process.
 """
 
 from collections.abc import Iterator, Sequence
@@ -29,7 +29,8 @@ def write_chrome_trace(
     Args:
         run: with `iterations`.
         path: of the file, replaced if there.
-        window_ns: its start and end in simulated time; all that was kept where None. What overlaps it is written whole.
+        window_ns: its start and end in simulated time; all that was kept where None. What
+            overlaps it is written whole.
         requests_max: so many requests, the earliest first, get slices of their own.
 
     Returns:

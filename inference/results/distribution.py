@@ -1,4 +1,4 @@
-"""Mean and percentiles of one metric. Percentiles interpolate linearly between ranks, as NumPy's default does."""
+"""Mean and percentiles of a metric, interpolated linearly between ranks as NumPy's default does."""
 
 import math
 from dataclasses import dataclass

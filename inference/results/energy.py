@@ -1,7 +1,7 @@
 """Energy and power of a run's GPUs: totals, by pool, by what the GPUs did, and per token.
 
-All is GPU energy: servers, network and cooling around the GPUs are added, if at all, by the cost and
-carbon models that a caller brings.
+All is GPU energy: servers, network and cooling around the GPUs are added, if at all, by the cost
+and carbon models that a caller brings.
 """
 
 import math
@@ -27,7 +27,8 @@ class PoolEnergy:
         replicas: that ever were in it (by their last pool).
         gpu_h: GPUs times the time for which they were held.
         gpu_energy_j, gpu_energy_wh: over their lives, idle included.
-        prefill_time_share, decode_time_share, mixed_time_share, idle_time_share: of GPU time; they sum to 1.
+        prefill_time_share, decode_time_share, mixed_time_share, idle_time_share: of GPU time; they
+            sum to 1.
         prompt_tokens, output_tokens: processed there.
     """
 
@@ -49,13 +50,13 @@ class Energy:
     """Energy and power of all GPUs of a run.
 
     Attributes:
-        gpu_energy_j, gpu_energy_wh: of all replicas over their lives, idle included. NaN, with all that follows from it,
-            where the run had no power model: iterations, but no joule.
+        gpu_energy_j, gpu_energy_wh: of all replicas over their lives, idle included. NaN, with all
+            that follows from it, where the run had no power model: iterations, but no joule.
         gpu_energy_j_per_output_token: total / output tokens of completed requests.
         gpu_energy_j_per_token: total / prompt and output tokens of completed requests.
         gpu_energy_wh_per_request: total / completed requests.
-        idle_energy_share: of the total that no iteration took: 1 - requests' shares / total; NaN where the run does
-            not attribute energy to requests.
+        idle_energy_share: of the total that no iteration took: 1 - requests' shares / total; NaN where
+            the run does not attribute energy to requests.
         idle_time_share: of GPU time without an iteration.
         gpu_h: GPUs times the time for which they were held.
         gpus_mean: `gpu_h` / length of the run.

@@ -1,4 +1,4 @@
-"""Golden tables: figures of runs by policy and rate as aligned text, so that a change is a diff to read."""
+"""Golden tables: figures by policy and rate as aligned text, so that a change is a readable diff."""
 
 import difflib
 from collections.abc import Mapping, Sequence

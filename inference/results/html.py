@@ -55,7 +55,8 @@ def report_html(run: RunResult, summary: Summary | None = None) -> str:
 
     Args:
         run: what to report.
-        summary: its figures, where the caller has them (with objectives, carbon and cost); else made here without.
+        summary: its figures, where the caller has them (with objectives, carbon and cost); else
+            made here without.
     """
     told = summary or summarise(run)
     facts = {

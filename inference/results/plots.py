@@ -46,7 +46,7 @@ class Plot:
 
 
 def latency_plots(runs: Mapping[str, Timings]) -> tuple[Plot, ...]:
-    """Cumulative distributions of TTFT, TBT and E2E of completed requests, one curve for each run."""
+    """Cumulative distributions of TTFT, TBT and E2E of completed requests, a curve for each run."""
     plots = []
     for name, metric in METRICS_MS.items():
         curves = {run: metric(timings) for run, timings in runs.items() if len(timings)}
@@ -95,7 +95,7 @@ def power_plot(runs: Mapping[str, SeriesColumns]) -> Plot | None:
 
 
 def active_tokens_plot(run: RunResult) -> Plot | None:
-    """Share of replicas' time by active tokens in a batch, cumulative (Splitwise, figure of batch utilisation)."""
+    """Share of replicas' time by active tokens in a batch, cumulative (Splitwise's batch utilisation)."""
     spent = {
         _label(run, pool): counts
         for pool, counts in sorted(run.active_tokens_ns.items())
@@ -107,7 +107,7 @@ def active_tokens_plot(run: RunResult) -> Plot | None:
     def plot(axes: Axes) -> None:
         for place, counts in enumerate(list(spent.values())[:SERIES_MAX]):
             shares = np.cumsum(counts) / counts.sum()
-            # Idle time, at no tokens, has no place on a logarithmic axis: the curve starts above it.
+            # Idle time, at no tokens, has no place on a log axis: the curve starts above it.
             tokens = np.arange(1, len(counts))
             kept = _spread(len(tokens))
             axes.step(

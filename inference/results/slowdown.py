@@ -1,8 +1,8 @@
 """Splitwise's nine objectives: slowdowns against an uncontended machine at three percentiles.
 
 Splitwise, table 6; the formulas are those of its authors' published notebook (ISCA'24):
-TTFT / f_p(prompt), TBT / f_t(prompt) and E2E / (f_p + f_t * (output - 1)), where f_p is the time of a
-prefill and f_t of a decode iteration alone on a DGX-A100 with TP8.
+TTFT / f_p(prompt), TBT / f_t(prompt) and E2E / (f_p + f_t * (output - 1)), where f_p is the time of
+a prefill and f_t of a decode iteration alone on a DGX-A100 with TP8.
 """
 
 from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""The figures of one run, each defined once in docs/metrics.md; what reports, tables and experiments read."""
+"""The figures of one run, each defined once in docs/metrics.md, for reports and experiments."""
 
 import dataclasses
 import json
@@ -77,7 +77,8 @@ class Summary:
         preemptions, restarts: over all requests.
         offered_rps: requests / time of the last arrival.
         throughput_rps: completed requests / duration.
-        goodput_rps: completed requests that met the objectives of their class / duration; NaN without classes.
+        goodput_rps: completed requests that met the objectives of their class / duration; NaN without
+            classes.
         prompt_tokens_per_s, output_tokens_per_s: of completed requests / duration.
         latency: of completed requests.
         priorities, models: latencies by each, where there is more than one.
@@ -118,7 +119,7 @@ class Summary:
     warnings: tuple[str, ...]
 
     def figures(self) -> dict[str, float]:
-        """Every figure by one flat name, in order: "ttft_ms_p99", "class.SS.attainment", "pool.all.gpu_h"."""
+        """Every figure by one flat name, in order: "ttft_ms_p99", "class.SS.requests", "pool.all.gpu_h"."""
         return dict(_figures("", self))
 
     def to_json(self) -> str:
@@ -139,7 +140,8 @@ def summarise(
 
     Args:
         run: what it left.
-        classes: request classes with their objectives, smallest first; none: no attainment and goodput.
+        classes: request classes with their objectives, smallest first; none: no attainment and
+            goodput.
         reference: uncontended machine; None: no slowdowns.
         slos: limits on slowdowns.
         carbon_g: emissions of the whole run in grams of CO2, by a model of the caller's choice.

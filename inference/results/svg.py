@@ -1,8 +1,8 @@
-"""Figures of matplotlib as SVG that takes its colours from the page around it, the same bytes for the same data.
+"""Figures of matplotlib as SVG in the colours of the page around it; same data, same bytes.
 
 Matplotlib draws with stand-in colours; in the SVG they become CSS variables, so that one drawing is
-readable on a light and on a dark page. No global state: figures are made without pyplot, and settings hold
-only while one is drawn, over matplotlib's defaults and not the user's.
+readable on a light and on a dark page. No global state: figures are made without pyplot, and
+settings hold only while one is drawn, over matplotlib's defaults and not the user's.
 """
 
 import io

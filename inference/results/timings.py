@@ -66,7 +66,7 @@ class Timings:
 
     @property
     def decode_wait_ns(self) -> Int64:
-        """First token to the start of the first decode iteration: KV transfer and queue of decode."""
+        """First token to the start of the first decode iteration: KV transfer and decode's queue."""
         several = self._several()
         requests = several.requests
         return several._of(requests.decode_start_ns) - several._of(requests.first_token_ns)

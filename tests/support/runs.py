@@ -149,7 +149,7 @@ def changed(run: RunResult, **columns) -> RunResult:
 
 
 def with_status(run: RunResult, **status: Status) -> RunResult:
-    """The run with requests `rN=Status` ended otherwise than completed, without later timestamps."""
+    """The run with requests `rN=Status` ended otherwise than completed."""
     codes = run.requests.status.copy()
     completion = run.requests.completion_ns.copy()
     for row, one in status.items():

@@ -1,4 +1,4 @@
-"""Goal: a trace that viewers open: known phases, times in microseconds, names for every process and thread."""
+"""Goal: a trace that viewers open: known phases, microseconds, every process and thread named."""
 
 import dataclasses
 import json

@@ -1,4 +1,4 @@
-"""Goal: joules, watts and GPU hours follow from the columns, and say nothing where there is nothing."""
+"""Goal: joules, watts and GPU hours follow from the columns, and are no number without data."""
 
 import dataclasses
 import math
@@ -23,7 +23,7 @@ def test_energy_of_one_request_by_hand():
     assert told.power_w_mean == 1800
     assert told.gpus_mean == 16
     assert told.gpu_h == pytest.approx(16 * 2 / 3600)
-    # The prefill replica is busy for half of its time, the other too (a quarter decode, a quarter mixed).
+    # Both replicas are busy for half of their time, the second for a quarter each of decode, mixed.
     assert told.idle_time_share == 0.5
     prefill, decode = told.pools
     assert (prefill.name, decode.name) == ("prefill", "decode")

@@ -1,4 +1,4 @@
-"""Goal: one file, valid, the same each time, that needs no network and that no name can break out of."""
+"""Goal: one valid file, the same each time, that needs no network and holds every name as text."""
 
 import dataclasses
 import re

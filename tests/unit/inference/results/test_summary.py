@@ -1,4 +1,4 @@
-"""Goal: a summary holds every figure once, names it with its unit, and says null for what it cannot know."""
+"""Goal: a summary holds every figure once, with its unit, and null for what it cannot know."""
 
 import dataclasses
 import json
