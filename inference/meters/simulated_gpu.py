@@ -9,6 +9,9 @@ from dataclasses import dataclass
 import pynvml
 
 MEMORY_CLOCK_MHZ = 2619
+IDLE_MEMORY_CLOCK_MHZ = 405
+IDLE_CLOCK_MHZ_MAX = 345
+"""Highest SM clock where the memory idles."""
 
 
 @dataclass(slots=True)
@@ -176,7 +179,7 @@ class SimulatedNvml:
 
     def nvmlDeviceGetSupportedMemoryClocks(self, handle: int) -> list[int]:  # noqa: N802, D102
         self._gpu(handle)
-        return [MEMORY_CLOCK_MHZ]
+        return [MEMORY_CLOCK_MHZ, IDLE_MEMORY_CLOCK_MHZ]
 
     def nvmlDeviceGetSupportedGraphicsClocks(  # noqa: N802, D102
         self,
@@ -184,9 +187,10 @@ class SimulatedNvml:
         memoryClockMHz: int,  # noqa: N803
     ) -> list[int]:
         gpu = self._gpu(handle)
-        if memoryClockMHz != MEMORY_CLOCK_MHZ:
+        highest = {MEMORY_CLOCK_MHZ: gpu.clock_mhz_max, IDLE_MEMORY_CLOCK_MHZ: IDLE_CLOCK_MHZ_MAX}
+        if memoryClockMHz not in highest:
             raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_FOUND)
-        return list(range(gpu.clock_mhz_max, gpu.clock_mhz_min - 1, -gpu.clock_mhz_step))
+        return list(range(highest[memoryClockMHz], gpu.clock_mhz_min - 1, -gpu.clock_mhz_step))
 
     def nvmlDeviceGetClockInfo(self, handle: int, type: int) -> int:  # noqa: N802, D102
         gpu = self._gpu(handle)

@@ -160,6 +160,17 @@ def test_a_write_that_failed_is_not_taken_for_done():
         assert actuator.set(1395, INTERVAL_NS).outcome is Outcome.CHANGED
 
 
+def test_after_a_write_that_failed_nobody_knows_where_the_knob_stands():
+    knob = FakeKnob()
+    with Actuator(knob, interval_ns=0) as actuator:
+        actuator.set(1395, 0)
+        knob.error = HardwareError("fake", "no answer", "look")
+        with pytest.raises(HardwareError):
+            actuator.set(300, 1)
+        knob.error = None
+        assert actuator.set(1395, 2).outcome is Outcome.CHANGED
+
+
 def test_it_is_given_back_once_even_where_restoring_fails(monkeypatch):
     knob = FakeKnob()
     actuator = Actuator(knob)

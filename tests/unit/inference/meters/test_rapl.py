@@ -17,6 +17,7 @@ SECOND = 1_000_000_000
 def test_two_intel_packages_with_memory_beside_them(tmp_path):
     meter = RaplMeter(trees.intel_two_packages(tmp_path))
     found = {domain.name: domain for domain in meter.coverage.domains}
+    assert len(meter.coverage.domains) == 4, "the packages through MMIO are no others"
     assert set(found) == {"package-0", "package-0/dram", "package-1", "package-1/dram"}
     assert found["package-1"].wraps_at_uj == trees.INTEL_UJ
     assert found["package-1/dram"].scope is Scope.DRAM
