@@ -184,7 +184,7 @@ def test_every_fit_that_ships_is_good_and_says_what_it_is():
         latency = shipped(MODELS[model], GPUS[gpu], tp)
         assert 0 < latency.decode_ns(1, 100, 1) <= latency.decode_ns(32, 32 * 100, 1)
         origin = latency_provenance(MODELS[model], GPUS[gpu], tp, "context").origin
-        if model.startswith("opt"):
+        if model.startswith(("opt", "llama2-7b")):
             assert origin is Origin.QUOTED
             assert latency.profile.decode_mape_percent is None
         else:
@@ -211,3 +211,11 @@ def test_distserves_opt_13b_is_its_published_polynomial():
         square_ms = 8.076584822611088e-06 * tokens**2
         prefill_ms = 22.052204789310185 + 0.14050923870128956 * tokens + square_ms
         assert latency.prefill_ns(tokens, 0) / 1e6 == pytest.approx(prefill_ms, rel=error)
+
+
+def test_the_routers_v100_has_its_papers_slopes():
+    latency = shipped(MODELS["llama2-7b"], GPUS["v100-32gb"], 1)
+    assert latency.prefill_ns(1563, 0) / 1e9 == pytest.approx(0.5, rel=1e-3)  # a heavy prompt
+    more = latency.decode_ns(4, 3000, 1) - latency.decode_ns(4, 2000, 1)
+    assert more / 1000 == pytest.approx(33_000)
+    assert latency.decode_ns(1, 1, 1) / 1e9 == pytest.approx(0.02, rel=0.01)
