@@ -1,7 +1,6 @@
 """Reads row scenarios: strict TOML, where an unknown key is an error that names the file, the key and what was expected."""
 
 import math
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -15,8 +14,10 @@ from inference.policies.power.single_threshold import single_threshold
 from inference.policies.protocols import PowerPolicy
 from inference.row.load import LoadShape
 from inference.row.workload import EVALUATION_MIX, Workload, servers_by_workload
+from inference.scenarios.includes import SHIPPED, read
 
 POLICIES = ("unlimited", "no-cap", "1-thresh-low-pri", "1-thresh-all", "polca")
+FILES = SHIPPED / "row"
 SERVERS_MAX = 10_000
 DAYS_MAX = 366
 
@@ -99,22 +100,29 @@ def load_row(path: Path) -> RowScenario:
     Raises:
         ScenarioError: the file is no TOML, has an unknown key, lacks one, or a value is out of range.
     """
-    try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ScenarioError(str(path), "file", "expected a row scenario, found no file") from error
-    except tomllib.TOMLDecodeError as error:
-        raise ScenarioError(str(path), "file", f"expected TOML: {error}") from error
-    return _Reader(str(path)).row(document)
+    return _Reader(path).row()
+
+
+def shipped_row(name: str) -> RowScenario:
+    """A row scenario that comes with the product ("polca-plus30").
+
+    Raises:
+        ScenarioError: there is none of that name.
+    """
+    return load_row(FILES / f"{name}.toml")
 
 
 class _Reader:
     """One file's values, each checked where it is taken."""
 
-    def __init__(self, source: str) -> None:
-        self._source = source
+    def __init__(self, path: Path) -> None:
+        if not path.is_file():
+            raise ScenarioError(str(path), "file", "expected a row scenario, found no file")
+        self._path = str(path)
+        self._tables = read(path)
 
-    def row(self, document: Mapping[str, object]) -> RowScenario:
+    def row(self) -> RowScenario:
+        document = self._tables.values
         self._known(document, "", ("name", "description", "row", "load", "policy", "workload"))
         row = self._table(document, "row")
         keys = ("servers", "provisioned_servers", "provisioned_w_per_server", "days", "seed")
@@ -166,7 +174,7 @@ class _Reader:
         try:
             return name, Thresholds(*shares)
         except ValueError as error:
-            raise ScenarioError(self._source, "policy", str(error)) from error
+            raise self._error("policy", str(error)) from error
 
     def _workloads(self, document: Mapping[str, object]) -> tuple[Workload, ...]:
         if "workload" not in document:
@@ -249,4 +257,8 @@ class _Reader:
                 self._refuse(where, f"one of {', '.join(keys)}; this key is unknown")
 
     def _refuse(self, key: str, expected: str) -> NoReturn:
-        raise ScenarioError(self._source, key, f"expected {expected}")
+        raise self._error(key, f"expected {expected}")
+
+    def _error(self, key: str, expected: str) -> ScenarioError:
+        source = self._tables.source_of(tuple(key.split(".")), self._path)
+        return ScenarioError(source, key, expected)
