@@ -30,6 +30,9 @@ class Calendar:
         return (self.weekday + days) % 7 >= 5, within_ns // slot_ns
 
 
+MONDAY = Calendar()
+
+
 class WeeklyTemplate:
     """Load of each class by slot of a weekday or weekend day, learned from what was observed.
 
@@ -41,7 +44,7 @@ class WeeklyTemplate:
     def __init__(
         self,
         classes: int,
-        calendar: Calendar | None = None,
+        calendar: Calendar = MONDAY,
         slot_ns: int = SLOT_NS,
         headroom: float = 0.1,
         surge_max: float = 1.5,
@@ -62,7 +65,7 @@ class WeeklyTemplate:
             raise ValueError(f"a slot of {slot_ns} ns does not divide a day")
         if headroom < 0 or surge_max < 1:
             raise ValueError("headroom must be at least 0 and surge_max at least 1")
-        self._calendar = calendar or Calendar()
+        self._calendar = calendar
         self._slot_ns = slot_ns
         self._headroom = headroom
         self._surge_max = surge_max

@@ -20,7 +20,7 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 # Nodes of the branch and bound: a bound that is the same on every machine. The time limit only backs it up.
 NODES_MAX = 2_000
 TIME_LIMIT_S = 5.0
-_GAP = 1e-3
+_GAP = 5e-3
 
 _TIME_OUT = 1
 
@@ -94,13 +94,15 @@ def solve(
     cost = np.array([option.power_w - option.tp * idle_gpu_w for option in fitting])
     tps = np.array([option.tp for option in fitting])
     loads = np.array([option.load_per_s for option in fitting])
+    # Both scaled to about 1: the solver's tolerances are absolute.
+    unit_w, unit_per_s = float(np.abs(cost).max()) or 1.0, float(loads.max()) or 1.0
     rows = [
         LinearConstraint(tps, -np.inf, gpus),
-        LinearConstraint(loads, load_per_s, np.inf),
+        LinearConstraint(loads / unit_per_s, load_per_s / unit_per_s, np.inf),
         LinearConstraint(np.ones(len(fitting)), 1, np.inf),
     ]
     found = milp(
-        cost,
+        cost / unit_w,
         integrality=np.ones(len(fitting), dtype=np.int64),
         bounds=Bounds(0, gpus // tps),
         constraints=rows,

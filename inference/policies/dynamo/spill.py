@@ -1,0 +1,51 @@
+"""Where load goes that a pool cannot carry: upwards, to the next larger class (DynamoLLM, section IV-B and IV-C)."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from inference.policies.dynamo.classes import Taxonomy
+from inference.policies.dynamo.profile import EnergyProfile
+
+
+class Spill(NamedTuple):
+    """Load of pools once what they cannot carry has moved.
+
+    Attributes:
+        carried: by each pool, in requests of its own class per second.
+        unmet: what no pool carries, in servers' worth.
+    """
+
+    carried: tuple[float, ...]
+    unmet: float
+
+
+class Equivalence:
+    """Converts load between classes: a request weighs what share of a server it takes (TP8, highest clock)."""
+
+    def __init__(self, profile: EnergyProfile, taxonomy: Taxonomy) -> None:
+        """Take each class' weight from the profile."""
+        self._taxonomy = taxonomy
+        tp = profile.tps[-1]
+        self.server_load = tuple(profile.load_max(k, tp) for k in range(len(taxonomy)))
+
+    def weight(self, source: int, target: int) -> float:
+        """How many requests of class `target` one request of class `source` is worth; 1 where either is unprofiled."""
+        own, other = self.server_load[source], self.server_load[target]
+        return other / own if own > 0 and other > 0 else 1.0
+
+    def spill(self, load_per_s: Sequence[float], capacity_per_s: Sequence[float]) -> Spill:
+        """Carry what fits, and hand the rest to the next larger class."""
+        carried = list(load_per_s)
+        unmet = 0.0
+        order = sorted(range(len(carried)), key=lambda k: (sum(self._taxonomy.bins(k)), k))
+        for pool in order:
+            excess = carried[pool] - capacity_per_s[pool]
+            if excess <= 0:
+                continue
+            carried[pool] = capacity_per_s[pool]
+            larger = self._taxonomy.next_larger(pool)
+            if larger is None:
+                unmet += excess / self.server_load[pool] if self.server_load[pool] > 0 else excess
+            else:
+                carried[larger] += excess * self.weight(pool, larger)
+        return Spill(tuple(carried), unmet)
