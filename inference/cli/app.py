@@ -1,16 +1,19 @@
 """The table of commands of `jsim`."""
 
+import math
 import os
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.text import Text
 
-from inference.cli import listing, run, sweep
+from inference.cli import listing, profile, provision, run, sweep
 from inference.cli.session import CommandError, err
 from inference.errors import InferenceError
+from inference.models.explorer import Limits
 from inference.sweep.processes import ProcessLost, cores
 
 # What typer raises for a command line that cannot be: its parser's own class, which it has under two names.
@@ -19,6 +22,22 @@ UsageError: Any = typer.BadParameter.__mro__[2]
 BAD_INPUT = 2
 INTERRUPTED = 130
 BROKEN_PIPE = 141
+
+
+class SloKind(StrEnum):
+    """Objectives that a search may be told."""
+
+    SPLITWISE = "splitwise"
+    CLASSES = "classes"
+
+
+class Iso(StrEnum):
+    """What a budget counts."""
+
+    POWER = "power"
+    COST = "cost"
+    MACHINES = "machines"
+
 
 app = typer.Typer(
     name="jsim",
@@ -102,6 +121,50 @@ def sweep_command(
     sweep.sweep(scenario, overrides, grid, folder, jobs or cores(), as_json=json)
 
 
+@app.command("provision")
+def provision_command(
+    scenario: Scenario,
+    changes: Set = None,
+    seed: Seed = None,
+    slo: Annotated[
+        SloKind | None, typer.Option("--slo", help="Objectives, instead of the scenario's.")
+    ] = None,
+    low: Annotated[float, typer.Option("--low", help="Lowest rate, requests/s.")] = 10.0,
+    high: Annotated[float, typer.Option("--high", help="Highest rate.")] = 200.0,
+    step: Annotated[float, typer.Option("--step", help="Between two rates.")] = 5.0,
+    iso: Annotated[
+        Iso | None, typer.Option("--iso", help="Search splits within a budget of this.")
+    ] = None,
+    budget: Annotated[
+        str,
+        typer.Option("--budget", metavar="N|COUNTxGPU", help="The scenario's own if not said."),
+    ] = "",
+    at_rate: Annotated[
+        float, typer.Option("--at-rate", min=0.0, help="Search the least split at this rate.")
+    ] = 0.0,
+    probes: Annotated[int, typer.Option("--probes", min=1, help="Rates tried at a time.")] = 2,
+    confirm: Annotated[
+        int, typer.Option("--confirm", min=0, help="Neighbouring rates tried too.")
+    ] = 1,
+    jobs: Jobs = None,
+    json: Json = False,
+) -> None:
+    """Find the highest rate under the objectives, or the best split of a budget."""
+    overrides = _overrides(changes, seed)
+    if slo is not None:
+        overrides.append(f"slo.kind={slo.value}")
+    rates = provision.grid_of(low, high, step) if not at_rate else (at_rate,)
+    search = provision.Search(
+        scenario, tuple(overrides), rates, probes, confirm, jobs or cores(), json
+    )
+    if at_rate:
+        provision.provision_cheapest(search, (iso or Iso.MACHINES).value, at_rate, budget)
+    elif iso is not None:
+        provision.provision_splits(search, iso.value, budget)
+    else:
+        provision.provision(search)
+
+
 @app.command("report")
 def report_command(
     folder: Annotated[Path, typer.Argument(help="Folder that `jsim run --out` wrote.")],
@@ -110,6 +173,41 @@ def report_command(
 ) -> None:
     """Print the figures of an earlier run again, and write its page."""
     run.report(folder, as_json=json, html=html)
+
+
+@app.command("profile")
+def profile_command(
+    model: Annotated[str, typer.Argument(help="A model, as llama2-70b.")],
+    gpu: Annotated[str, typer.Argument(help="A GPU, as h100-80gb.")],
+    tps: Annotated[
+        list[int] | None, typer.Option("--tp", min=1, help="Tensor parallelism; repeat.")
+    ] = None,
+    batches: Annotated[
+        list[int] | None, typer.Option("--batch", min=1, help="Requests at once; repeat.")
+    ] = None,
+    prompt_tokens: Annotated[int, typer.Option("--prompt", min=1, help="Tokens.")] = 1024,
+    output_tokens: Annotated[int, typer.Option("--output", min=1, help="Tokens.")] = 128,
+    ttft_ms: Annotated[float, typer.Option("--ttft-ms", min=0, help="Limit.")] = math.inf,
+    tbt_ms: Annotated[float, typer.Option("--tbt-ms", min=0, help="Limit.")] = math.inf,
+    e2e_ms: Annotated[float, typer.Option("--e2e-ms", min=0, help="Limit.")] = math.inf,
+    by: Annotated[str, typer.Option("--by", help="Column to be least.")] = "energy_j_per_token",
+    folder: Annotated[
+        Path | None, typer.Option("--out", file_okay=False, help="Folder for CSV and plot.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Explore what batch, TP and clock cost and give, and find the cheapest setting."""
+    question = profile.Question(
+        model=model,
+        gpu=gpu,
+        tps=tuple(tps or ()),
+        batches=tuple(batches or (1, 4, 16, 64)),
+        prompt_tokens=prompt_tokens,
+        output_tokens=output_tokens,
+        limits=Limits(ttft_ms, tbt_ms, e2e_ms),
+        by=by,
+    )
+    profile.profile(question, folder, as_json=json)
 
 
 @app.command("scenarios")
