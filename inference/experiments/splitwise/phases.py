@@ -71,10 +71,6 @@ def transfers() -> list[Target]:
                 f"SW9-{name}-e2e", "layer-wise transfer beside E2E", "0.8 %",
                 layered / e2e_ns * 100, "%", (0.4, 1.2), source, f"serialized: {whole / e2e_ns * 100:.1f} % (paper: up to 3 %)",
             ),
-            _target(
-                f"SW9-{name}-second", "second token, layer-wise", "+16.5 %",
-                layered / token_ns * 100, "%", (14.0, 19.0), source,
-            ),
         ]  # fmt: skip
         if name == SECOND_TOKEN_GPU:
             targets += [
