@@ -13,17 +13,12 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from inference.experiments.catalogue import EXPERIMENTS, Experiment
+from inference.experiments.catalogue import EXPERIMENTS, Experiment, outcomes
 from inference.experiments.outcome import Target
 from inference.experiments.report import Reproduction, markdown, number, to_json
 from inference.sweep.processes import Processes, cores
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
-
-
-def outcomes(name: str) -> list[Target]:
-    """One experiment's targets; the name travels to the worker process instead of the function."""
-    return list(next(one for one in EXPERIMENTS if one.name == name).run())
 
 
 def main(
