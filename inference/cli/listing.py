@@ -10,12 +10,13 @@ from rich.text import Text
 from inference.cli.session import out, print_json
 from inference.policies.registry import DISAGGREGATION, ROUTING, Registry
 from inference.scenarios.loader import load, shipped
-from inference.scenarios.policies import BATCHING
+from inference.scenarios.policies import BATCHING, POWER
 
 KINDS: dict[str, Registry[Any, Any]] = {
     "routing": ROUTING,
     "batching": BATCHING,
     "transfer": DISAGGREGATION,
+    "power": POWER,
 }
 
 

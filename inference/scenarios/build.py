@@ -5,21 +5,26 @@ from dataclasses import replace
 from functools import partial
 
 from inference.domain.replica import Gpu, Model, ReplicaSpec
+from inference.errors import ScenarioError
+from inference.models import clock, kv_transfer
+from inference.models.carbon import DUCK_PROVENANCE
 from inference.models.latency import latency_model, latency_provenance
 from inference.models.power import power_model, power_provenance
 from inference.models.protocols import LatencyModel, PowerModel
 from inference.models.provenance import Provenance
+from inference.models.server import server_kind, server_provenance
 from inference.policies.batching.protocol import BatchingPolicy
 from inference.policies.registry import disaggregation_policy, routing_policy
 from inference.results.run import RunResult
 from inference.scenarios.fleet import Fleet, check_room, fleet_of
-from inference.scenarios.policies import BATCHING
+from inference.scenarios.policies import BATCHING, POWER, RowContext
 from inference.scenarios.requests import trace_of_scenario
 from inference.scenarios.spec import MachineLoss, Scenario, SlowLink, Straggler
 from inference.sim import faults as faulty
 from inference.sim.cluster import Mechanisms
 from inference.sim.events import EventQueue
 from inference.sim.faults import Fault
+from inference.sim.operations import Row
 from inference.sim.replica import Replica
 from inference.sim.simulation import Plan, Simulation
 from inference.sim.transfers import PrivateTransfers, SharedTransfers, Transfers
@@ -91,7 +96,7 @@ def plan_of(scenario: Scenario, source: str = "") -> Plan:
         name=scenario.name,
         seed=scenario.seed,
         trace=trace,
-        replicas=_capped(fleet, hardware),
+        replicas=fleet.specs,
         mechanisms=Mechanisms(
             routing=routing_policy(
                 scenario.routing.policy,
@@ -104,13 +109,14 @@ def plan_of(scenario: Scenario, source: str = "") -> Plan:
             power=hardware.power,
             transfers=_transfers(scenario),
         ),
+        row=_row(scenario, fleet, source),
         faults=_faults(scenario),
         series_period_ns=round(scenario.report.series_s * NS_PER_S),
         window_ns=(_ns(window[0]), _ns(window[1])) if window else None,
         end_ns=_ns(scenario.limits.end_s) or None,
         pools=fleet.pools,
         models=scenario.models,
-        provenance=hardware.provenance,
+        provenance={**hardware.provenance, **_further_provenance(scenario, fleet)},
         warnings=hardware.warnings,
     )
 
@@ -152,8 +158,41 @@ def _named(spec: ReplicaSpec) -> str:
     return f"{spec.model.name} {spec.gpu.name} tp{spec.tp}"
 
 
-def _capped(fleet: Fleet, hardware: Hardware) -> tuple[ReplicaSpec, ...]:
-    return fleet.specs
+def _further_provenance(scenario: Scenario, fleet: Fleet) -> dict[str, Provenance]:
+    """Of what is not bound to a kind of replica, where the scenario uses it."""
+    used: dict[str, Provenance] = {}
+    if scenario.power is not None or scenario.control or any(one.clock_mhz for one in fleet.specs):
+        used["clock law"] = clock.PROVENANCE
+    if scenario.transfer.mode in ("layerwise", "auto"):
+        used["layer-wise KV transfer"] = kv_transfer.PROVENANCE
+    if scenario.power is not None:
+        used["power of servers"] = server_provenance()
+    if scenario.report.carbon == "duck":
+        used["carbon intensity"] = DUCK_PROVENANCE
+    return used
+
+
+def _row(scenario: Scenario, fleet: Fleet, source: str) -> Row | None:
+    """The row that all replicas are in, with its controller."""
+    spec = scenario.power
+    if spec is None:
+        return None
+    provisioned_w, rest_w = spec.provisioned_w, spec.rest_w
+    if not provisioned_w or not rest_w:
+        servers_w = rests_w = 0.0
+        for replica in fleet.specs:
+            server = server_kind(replica.gpu)
+            share = replica.tp / server.gpus
+            half_w = (server.gpus_idle_w + server.gpus_full_w) / 2
+            servers_w += share * server.provisioned_w
+            rests_w += share * server.rest_w(half_w)
+        provisioned_w, rest_w = provisioned_w or servers_w, rest_w or rests_w
+    context = RowContext(provisioned_w, fleet.priorities)
+    try:
+        policy = POWER.make(spec.policy, spec.parameters, context, source=source, key="power")
+    except ValueError as error:
+        raise ScenarioError(source, "power.parameters", str(error)) from None
+    return Row(policy, rest_w, _ns(spec.telemetry_delay_s))
 
 
 def _batching(scenario: Scenario, source: str) -> Callable[[ReplicaSpec], BatchingPolicy]:

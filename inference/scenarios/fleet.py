@@ -6,9 +6,11 @@ from typing import TypeVar
 
 import numpy as np
 
-from inference.domain.replica import Model, ReplicaSpec, Role
+from inference.domain.replica import Gpu, Model, ReplicaSpec, Role
+from inference.domain.request import Priority
 from inference.errors import ScenarioError
 from inference.models.catalog import GPUS, MODELS
+from inference.models.power import power_model
 from inference.scenarios.schema import closest
 from inference.scenarios.spec import GroupSpec, Scenario
 from inference.traces.trace import Trace
@@ -27,11 +29,13 @@ class Fleet:
         specs: by replica index.
         pools: names by pool index.
         models: by model index.
+        priorities: of the work of each replica, by its index.
     """
 
     specs: tuple[ReplicaSpec, ...]
     pools: tuple[str, ...]
     models: tuple[Model, ...]
+    priorities: tuple[Priority, ...]
 
 
 def fleet_of(scenario: Scenario, source: str) -> Fleet:
@@ -46,10 +50,12 @@ def fleet_of(scenario: Scenario, source: str) -> Fleet:
     )
     pools = tuple(dict.fromkeys(group.pool or name for name, group in scenario.replicas.items()))
     specs: list[ReplicaSpec] = []
+    priorities: list[Priority] = []
     for name, group in scenario.replicas.items():
         spec = _spec(scenario, group, pools.index(group.pool or name), models, source, name)
         specs.extend([spec] * group.count)
-    return Fleet(tuple(specs), pools, models)
+        priorities.extend([Priority[group.priority.upper()]] * group.count)
+    return Fleet(tuple(specs), pools, models, tuple(priorities))
 
 
 def check_room(scenario: Scenario, fleet: Fleet, trace: Trace, source: str) -> None:
@@ -122,6 +128,9 @@ def _spec(
     if scenario.transfer.gib_per_s:
         link = scenario.transfer.gib_per_s * GIB / group.tp
         gpu = replace(gpu, link_bytes_per_s=link)
+    clock_mhz = group.clock_mhz
+    if group.power_cap_w:
+        clock_mhz = _under_cap(scenario, group, model, gpu, source, key)
     return ReplicaSpec(
         gpu=gpu,
         model=model,
@@ -129,9 +138,28 @@ def _spec(
         role=ROLES[group.role],
         pool=pool,
         model_id=model_id,
-        clock_mhz=group.clock_mhz,
+        clock_mhz=clock_mhz,
         power_cap_w=group.power_cap_w,
     )
+
+
+def _under_cap(
+    scenario: Scenario, group: GroupSpec, model: Model, gpu: Gpu, source: str, key: str
+) -> int:
+    """The clock that keeps a group's GPUs under their power cap, whatever their batches."""
+    power = power_model(model, gpu, group.tp)
+    cap_w = group.power_cap_w * group.tp
+    if group.role == "decode":
+        clock_mhz = power.capped_decode(cap_w, scenario.batching.requests_max)
+    else:
+        clock_mhz = power.capped(cap_w, scenario.batching.tokens_max)
+    if clock_mhz < gpu.clock_mhz_min:
+        expected = (
+            f"expected a cap that {gpu.name} can keep: {group.power_cap_w:g} W per GPU would need"
+            f" {clock_mhz} MHz, its lowest is {gpu.clock_mhz_min}"
+        )
+        raise ScenarioError(source, f"{key}.power_cap_w", expected)
+    return min(clock_mhz, group.clock_mhz or gpu.clock_mhz_max)
 
 
 def _known(catalog: Mapping[str, Kind], name: str, source: str, key: str) -> Kind:

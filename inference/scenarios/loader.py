@@ -112,6 +112,9 @@ def check(scenario: Scenario) -> None:
         raise Refused(("slo", "kind"), "expected a scenario of one model, or kind classes")
     if scenario.transfer.mode == "compat" and scenario.transfer.gib_per_s:
         raise Refused(("transfer", "gib_per_s"), "expected 0 with mode compat, which has its own")
+    _check_clocks(scenario)
+    if scenario.report.carbon != "none" and not scenario.report.series_s:
+        raise Refused(("report", "series_s"), "expected above 0: carbon follows power over time")
     _check_window(scenario.report.iterations_window_s)
 
 
@@ -156,6 +159,25 @@ def _check_groups(scenario: Scenario) -> None:
                     f"expected at least one {phase} or mixed replica of {model}, found {have}"
                 )
                 raise Refused(("replicas",), expected)
+
+
+def _check_clocks(scenario: Scenario) -> None:
+    """The published table was measured at the highest clock: another one would save energy and cost no time."""
+    if scenario.latency == "context":
+        return
+    slow: list[Key] = [
+        ("replicas", name, "clock_mhz" if group.clock_mhz else "power_cap_w")
+        for name, group in scenario.replicas.items()
+        if group.clock_mhz or group.power_cap_w
+    ]
+    if scenario.power is not None:
+        slow.append(("power", "policy"))
+    if scenario.control:
+        slow.append(("control", "0", "policy"))
+    if slow:
+        raise Refused(
+            slow[0], 'expected latency = "context": the table knows the highest clock alone'
+        )
 
 
 def _check_failures(scenario: Scenario) -> None:

@@ -1,12 +1,16 @@
 """The objectives of a scenario: what its results are held against."""
 
+import math
 from collections.abc import Callable
 
 import numpy as np
 
 from inference.domain.replica import Model
 from inference.domain.slo import RequestClass
+from inference.models.carbon import duck_curve
 from inference.models.catalog import gpu_by_name, model_by_name
+from inference.models.cost import bill
+from inference.models.energy import power_series
 from inference.models.latency import Mode, latency_model
 from inference.policies.dynamo.classes import TABLE_IV, TERCILES
 from inference.results.run import Float64, Int64, RunResult
@@ -50,7 +54,31 @@ def summary_of(scenario: Scenario, run: RunResult) -> Summary:
     reference = None
     if isinstance(slo, SplitwiseSlo):
         reference = reference_of(model_by_name(scenario.models[0]), slo, scenario.latency)
-    return summarise(run, classes=classes_of(scenario), reference=reference)
+    return summarise(
+        run,
+        classes=classes_of(scenario),
+        reference=reference,
+        cost_usd=rent_usd,
+        carbon_g=duck_carbon_g if scenario.report.carbon == "duck" else None,
+    )
+
+
+def rent_usd(run: RunResult) -> float:
+    """Rent of the GPUs for the time that replicas held them, at the catalogue's quoted prices."""
+    replicas = run.replicas
+    held_ns = (replicas.stopped_ns - replicas.started_ns) * replicas.tp
+    return sum(
+        bill(gpu_by_name(gpu), int(gpu_ns), 0.0).rent_usd
+        for gpu, gpu_ns in zip(replicas.gpu, held_ns, strict=True)
+    )
+
+
+def duck_carbon_g(run: RunResult) -> float:
+    """CO2 of the GPUs' energy in grams, the run beginning at midnight of a synthetic day (modelled)."""
+    if run.series is None or not len(run.series.power_w):
+        return math.nan
+    power = power_series(run.series.period_ns, run.series.power_w)
+    return 1000.0 * duck_curve().mass_kg(power)
 
 
 def classes_of(scenario: Scenario) -> tuple[RequestClass, ...]:

@@ -177,9 +177,10 @@ class GroupSpec:
         gpu, model: names in `inference.models.catalog`; an empty model is the scenario's only one.
         tp: tensor parallelism, GPUs of each replica.
         role: home pool of Splitwise's scheduler.
+        priority: of the work that its servers are for; a power policy caps low priority first.
         pool: name of the group they are managed and reported in; empty for the group's own name.
         clock_mhz: SM clock at start; 0 for the GPU's highest.
-        power_cap_w: per GPU; 0 for none.
+        power_cap_w: per GPU; 0 for none. Kept by the highest clock at which the group's largest iteration stays below it.
     """
 
     count: Count
@@ -187,6 +188,7 @@ class GroupSpec:
     model: str = ""
     tp: Literal[1, 2, 4, 8] = 8
     role: Literal["prefill", "decode", "mixed"] = "mixed"
+    priority: Literal["high", "low"] = "high"
     pool: str = ""
     clock_mhz: Annotated[int, Between(0, 5000)] = 0
     power_cap_w: Annotated[float, Between(0.0, 5000.0)] = 0.0
@@ -203,6 +205,25 @@ class PolicySpec:
 
     policy: Name
     parameters: Parameters = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PowerSpec:
+    """A controller of the power of the row that all replicas are in (POLCA).
+
+    Attributes:
+        policy: name.
+        parameters: its own settings.
+        provisioned_w: power that the row may draw; 0 for the data sheets of the servers that the GPUs fill.
+        rest_w: of everything in the row that is no GPU, constant; 0 for the server model's at half of the GPUs' power.
+        telemetry_delay_s: age of a sample when the controller has it.
+    """
+
+    policy: Name
+    parameters: Parameters = field(default_factory=dict)
+    provisioned_w: Annotated[float, Between(0.0, 1e12)] = 0.0
+    rest_w: Annotated[float, Between(0.0, 1e12)] = 0.0
+    telemetry_delay_s: Seconds = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -326,9 +347,11 @@ class ReportSpec:
     Attributes:
         series_s: period of the samples of power, pools and queues; 0 for none.
         iterations_window_s: from and to; iterations in it are kept for a Chrome trace. Empty for none.
+        carbon: "duck" for emissions of the GPUs' energy by a synthetic daily curve (modelled); it needs the series.
     """
 
     series_s: Seconds = 1.0
+    carbon: Literal["none", "duck"] = "none"
     iterations_window_s: Annotated[tuple[Seconds, ...], Length(0, 2)] = ()
 
 
@@ -380,7 +403,7 @@ class Scenario:
     batching: BatchingSpec = field(default_factory=BatchingSpec)
     transfer: TransferSpec = field(default_factory=TransferSpec)
     control: tuple[PolicySpec, ...] = ()
-    power: PolicySpec | None = None
+    power: PowerSpec | None = None
     failures: tuple[FailureSpec, ...] = ()
     slo: SloSpec | None = None
     report: ReportSpec = field(default_factory=ReportSpec)

@@ -87,3 +87,58 @@ def test_unknown_names_are_refused(change, key):
 def test_an_unprofiled_machine_is_refused():
     with pytest.raises(InferenceError, match="expected one of"):
         plan_of(load("quickstart", ["replicas.decode.gpu=v100-32gb", "models=['llama2-7b']"]))
+
+
+CONTEXT = [*SHORT, "latency=context"]
+
+
+def test_a_power_cap_slows_and_saves():
+    usual = simulate(load("quickstart-baseline", CONTEXT))
+    capped = simulate(load("quickstart-baseline", [*CONTEXT, "replicas.all.power_cap_w=400"]))
+    assert capped.replicas.energy_j.sum() < usual.replicas.energy_j.sum()
+    assert capped.end_ns > usual.end_ns
+    assert capped.series is not None
+    assert capped.series.power_w.max() <= 8 * 8 * 400
+    assert "clock law" in capped.provenance
+
+
+def test_a_row_controller_brakes_a_row_without_power():
+    power = 'power={policy="polca", provisioned_w=20000.0, rest_w=100.0}'
+    changes = ["replicas.all.gpu=a100-80gb", "trace.duration_s=20", "limits.end_s=100"]
+    run = simulate(load("quickstart-baseline", [*CONTEXT, *changes, power]))
+    assert int(run.facts["actions_SetBrake"]) > 0
+    assert "power of servers" in run.provenance
+
+
+def test_rent_and_carbon_are_summed_up():
+    scenario = load("quickstart-baseline", [*SHORT, "report.carbon=duck"])
+    run = simulate(scenario)
+    summary = summary_of(scenario, run)
+    assert summary.cost_usd == pytest.approx(8 * 38.0 * run.end_ns / 3.6e12)
+    wh = run.replicas.energy_j.sum() / 3600
+    # At midnight: 290 g/kWh, falling to 285 within the hour.
+    assert summary.carbon_g == pytest.approx(0.29 * wh, rel=0.02)
+    assert "carbon intensity" in run.provenance
+
+
+@pytest.mark.parametrize(
+    ("changes", "key", "expected"),
+    [
+        (["replicas.all.clock_mhz=1600"], "replicas.all.clock_mhz", 'latency = "context"'),
+        (["replicas.all.power_cap_w=400"], "replicas.all.power_cap_w", 'latency = "context"'),
+        (["power.policy=polca"], "power.policy", 'latency = "context"'),
+        (["latency=context", "power.policy=polka"], "power.policy", "did you mean 'polca'?"),
+        (
+            ["latency=context", 'power={policy="polca",parameters={t1=0.95}}'],
+            "power.parameters",
+            "expected 0 < t1 - lift",
+        ),
+        (["latency=context", "replicas.all.power_cap_w=90"], "replicas.all.power_cap_w", "90 W"),
+        (["report.carbon=duck", "report.series_s=0"], "report.series_s", "above 0"),
+    ],
+)
+def test_power_that_cannot_be_is_refused(changes, key, expected):
+    with pytest.raises(ScenarioError) as error:
+        plan_of(load("quickstart-baseline", changes), "q.toml")
+    assert error.value.key == key
+    assert expected in error.value.expected

@@ -12,12 +12,13 @@ from inference.traces.trace import trace_of
 def scenario_of(replicas, models=("bloom-176b",)):
     trace = {"kind": "poisson", "rate_per_s": 1, "duration_s": 1}
     values = {"name": "s", "models": list(models), "trace": trace, "replicas": replicas}
+    values["latency"] = "context"
     return from_values({**values, "routing": {"policy": "splitwise"}})
 
 
 PAIR = {
     "prefill": {"count": 2, "gpu": "h100-80gb", "role": "prefill", "clock_mhz": 1600},
-    "decode": {"count": 1, "gpu": "a100-80gb", "role": "decode", "power_cap_w": 300.0},
+    "decode": {"count": 1, "gpu": "a100-80gb", "role": "decode", "power_cap_w": 280.0},
 }
 
 
@@ -27,7 +28,8 @@ def test_groups_become_replicas_in_order():
     assert [spec.pool for spec in fleet.specs] == [0, 0, 1]
     assert fleet.pools == ("prefill", "decode")
     assert fleet.specs[0].clock_mhz == 1600
-    assert fleet.specs[2].power_cap_w == 300.0
+    assert fleet.specs[2].power_cap_w == 280.0
+    assert 800 <= fleet.specs[2].clock_mhz < 1410
     assert fleet.specs[2].gpu.name == "a100-80gb"
 
 
