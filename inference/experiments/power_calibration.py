@@ -123,7 +123,7 @@ def _half_power() -> tuple[float, float, float]:
     latency = candidate(MODELS["bloom-176b"], GPUS["h100-80gb"], 8).latency
     power = power_model(MODELS["bloom-176b"], GPUS["h100-80gb"], 8)
     half_w = power.tdp_w / 2
-    locked = latency.at_clock(power.capped(half_w, 2048))
+    locked = latency.at_clock(power.capped_prefill(half_w, 2048))
     stretch = locked.prefill_ns(2048, 0) / latency.prefill_ns(2048, 0)
     slower = []
     for batch in (8, 64):

@@ -144,18 +144,25 @@ class GpuPower:
         )
         return self.tdp_w * min(self._kind.limit, fraction)
 
-    def capped(self, cap_w: float, tokens: int = 8192) -> int:
-        """Highest SM clock in MHz at which a prefill of `tokens` stays under a cap: locking it there holds the cap always.
+    def capped(self, cap_w: float, tokens: int = 8192, batch: int = 64) -> int:
+        """Highest SM clock in MHz that keeps every iteration under a cap: locking it there is proactive.
 
         Args:
             cap_w: for all the replica's GPUs together.
-            tokens: the longest prefill to expect; prefills draw more than decodes.
+            tokens: the longest prefill to expect; shorter ones are looked at too.
+            batch: the most requests to decode at once.
 
         Returns:
             The clock, at least 1: below idle power no clock helps, and 1 is as low as can be asked.
         """
+        sizes = {max(1, tokens >> halvings) for halvings in range(tokens.bit_length())}
+        prefills = min(self.capped_prefill(cap_w, size) for size in sizes)
+        return min(prefills, self.capped_decode(cap_w, batch))
+
+    def capped_prefill(self, cap_w: float, tokens: int) -> int:
+        """The same for prefills of just so many tokens."""
         top = self._kind.curve.prefill_fraction(tokens)
-        return self._clock_under(cap_w, top, self._kind.law.unclocked_prefill)
+        return self._clock_under(cap_w, top, self._unclocked(tokens))
 
     def capped_decode(self, cap_w: float, batch: int) -> int:
         """The same for a replica that only decodes, up to `batch` requests at once (Splitwise's HHcap token machines)."""
@@ -164,7 +171,18 @@ class GpuPower:
 
     def warnings(self) -> tuple[str, ...]:
         """Calls outside what was measured or quoted, over all clocks, fit for `RunResult.warnings`."""
-        return self._kind.coverage.warnings()
+        curve, seen = self._kind.curve, self._kind.coverage
+        counts = (
+            ("prefill", "below", curve.tokens_range, "tokens", seen.below_prefill),
+            ("prefill", "above", curve.tokens_range, "tokens", seen.above_prefill),
+            ("decode", "below", curve.batch_range, "requests", seen.below_decode),
+            ("decode", "above", curve.batch_range, "requests", seen.above_decode),
+        )
+        return tuple(
+            f"{seen.what}: {count} {phase} calls {side} the {curve.basis} {ends[0]} to {ends[1]} {unit} were extrapolated"
+            for phase, side, ends, unit, count in counts
+            if count
+        )
 
     @property
     def _ratio(self) -> float:
@@ -172,10 +190,14 @@ class GpuPower:
 
     def _fraction_prefill(self, tokens: int) -> float:
         curve = self._kind.curve
-        above = curve.prefill_fraction(tokens) - curve.idle
-        return curve.idle + above * self._kind.law.dynamic_share(
-            self._ratio, self._kind.law.unclocked_prefill
-        )
+        share = self._kind.law.dynamic_share(self._ratio, self._unclocked(tokens))
+        return curve.idle + (curve.prefill_fraction(tokens) - curve.idle) * share
+
+    def _unclocked(self, tokens: int) -> float:
+        """A prefill of few tokens reads weights as a decode does, and follows the clock as little."""
+        law = self._kind.law
+        part = self._kind.curve.compute_bound(tokens)
+        return law.unclocked_decode + (law.unclocked_prefill - law.unclocked_decode) * part
 
     def _clock_under(self, cap_w: float, fraction: float, unclocked: float) -> int:
         idle = self._kind.curve.idle
@@ -208,11 +230,7 @@ def power_model(model: Model, gpu: Gpu, tp: int, law: ClockPowerLaw | None = Non
         tdp_w=tdp_w,
         limit=gpu.tdp_w / tdp_w,
         clock_mhz_max=gpu.clock_mhz_max,
-        coverage=Coverage(
-            f"power {model.name} {gpu.name} tp{tp}",
-            "{} to {} tokens".format(*curve.tokens_range),
-            "{} to {} requests".format(*curve.batch_range),
-        ),
+        coverage=Coverage(f"power {model.name} {gpu.name} tp{tp}", "", ""),
         clocks={},
     )
     return kind.clocks.setdefault(gpu.clock_mhz_max, GpuPower(kind, gpu.clock_mhz_max))

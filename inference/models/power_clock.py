@@ -23,7 +23,7 @@ highest clock a prefill already runs into TDP and is slowed there; the measured 
 
 VOLTAGE_FLOOR = 0.78
 """Share of the highest clock below which the voltage stays: 1,100 MHz of an A100, 1,544 of an H100. From about
-0.77 on DynamoLLM's long requests at TP 8 take less energy at 1.6 than at 1.2 GHz, as published (`experiments.power_calibration`)."""
+0.76 on DynamoLLM's long requests at TP 8 take less energy at 1.6 than at 1.2 GHz, as published (`experiments.power_calibration`)."""
 
 UNCLOCKED_PREFILL_H100 = 0.10
 UNCLOCKED_PREFILL_A100 = 0.22

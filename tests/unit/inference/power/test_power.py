@@ -12,6 +12,7 @@ from inference.models.catalog import GPUS, MODELS
 from inference.models.power import power_model, power_provenance
 from inference.models.power_clock import BRAKE_CLOCK_MHZ
 from inference.models.power_curve import a100_curve, a100_profile, anchors, measured_curves
+from inference.models.protocols import PowerModel
 from inference.models.provenance import Origin
 
 A100, H100, PCAP = (GPUS[name] for name in ("a100-80gb", "h100-80gb", "h100-80gb-pcap"))
@@ -69,7 +70,7 @@ def test_half_the_power_is_almost_free_for_decode_and_dear_for_prefill():
 
     assert slower(power.capped_decode(power.tdp_w / 2, 8), 0.15) < 0.05
     assert slower(power.capped_decode(power.tdp_w / 2, 64), 0.15) < 0.09
-    assert slower(power.capped(power.tdp_w / 2), 0.9) > 0.30
+    assert slower(power.capped_prefill(power.tdp_w / 2, 8192), 0.9) > 0.30
 
 
 def test_the_capped_kind_never_draws_more_than_half():
@@ -120,7 +121,9 @@ def test_power_is_ordered(gpu, model, tp, clock, tokens, batch):
     power = full.at_clock(clock)
     assert 0 < power.idle_w < power.decode_w(batch, 0) <= full.decode_w(batch, 0) <= full.tdp_w
     assert power.idle_w < power.prefill_w(tokens) <= full.prefill_w(tokens) <= full.tdp_w
-    assert power.prefill_w(tokens) <= power.prefill_w(2 * tokens)
+    assert full.prefill_w(tokens) <= full.prefill_w(2 * tokens)
+    # At a low clock a long prefill leaves the memory idle, which a short one does not.
+    assert power.prefill_w(tokens) <= 1.15 * power.prefill_w(2 * tokens)
     assert power.decode_w(batch, 0) <= power.decode_w(2 * batch, 0)
     both = power.mixed_w(tokens, batch, 0)
     assert both >= power.decode_w(batch, 0)
@@ -131,12 +134,27 @@ def test_power_is_ordered(gpu, model, tp, clock, tokens, batch):
 def test_a_cap_is_held_by_the_highest_clock_that_holds_it(gpu, share, tokens):
     power = power_model(BLOOM, gpu, 8)
     cap_w = share * power.tdp_w
-    clock = power.capped(cap_w, tokens)
+    clock = power.capped_prefill(cap_w, tokens)
     held = power.at_clock(clock)
     if clock > 1:
         assert held.prefill_peak_w(tokens) <= cap_w * (1 + 1e-9)
     if clock < gpu.clock_mhz_max:
         assert power.at_clock(clock + 1).prefill_peak_w(tokens) > cap_w * (1 - 1e-9)
+
+
+@given(
+    gpu=st.sampled_from([A100, H100]),
+    share=st.floats(0.3, 0.99),
+    tokens=st.integers(1, 8192),
+    batch=st.integers(1, 64),
+)
+def test_no_iteration_passes_a_cap_at_its_clock(gpu, share, tokens, batch):
+    power = power_model(BLOOM, gpu, 8)
+    cap_w = share * power.tdp_w
+    held = power.at_clock(power.capped(cap_w))
+    if held.clock_mhz > 1:
+        assert held.prefill_peak_w(tokens) <= cap_w * 1.02
+        assert held.decode_w(batch, 0) <= cap_w * (1 + 1e-9)
 
 
 def test_a_cap_below_idle_asks_for_the_lowest_clock():
@@ -166,6 +184,19 @@ def test_calls_outside_the_profile_are_counted_over_all_clocks():
         "power bloom-176b a100-80gb tp8: 1 prefill calls above the measured 128 to 8192 tokens were extrapolated",
         "power bloom-176b a100-80gb tp8: 2 decode calls above the measured 1 to 16 requests were extrapolated",
     )
+
+
+def test_ranges_of_the_h100_are_called_quoted():
+    power = power_model(LLAMA, H100, 8)
+    power.decode_w(600, 0)
+    assert power.warnings() == (
+        "power llama2-70b h100-80gb tp8: 1 decode calls above the quoted 8 to 511 requests were extrapolated",
+    )
+
+
+def test_it_is_what_the_protocol_asks_for():
+    power: PowerModel = power_model(LLAMA, H100, 8)
+    assert power.at_clock(800).idle_w == power.idle_w
 
 
 def test_nothing_modelled_is_called_measured():
