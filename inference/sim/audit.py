@@ -93,10 +93,8 @@ def _emptiness(cluster: Cluster, result: RunResult) -> list[str]:
     columns = cluster.columns
     for replica in cluster.replicas:
         index, weights = replica.index, replica.spec.model.weights_bytes
-        if columns.pending_tokens[index]:
-            broken.append(f"replica {index} has {columns.pending_tokens[index]} pending tokens")
-        if columns.kv_committed_bytes[index] != weights:
-            broken.append(f"replica {index} has KV memory committed to nobody")
+        if not columns.reckoning.settled(index):
+            broken.append(f"replica {index} has tokens or KV memory promised to nobody")
         if replica.queue.kv_used_bytes != weights:
             broken.append(f"replica {index} holds KV memory of nobody")
     return broken

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from inference.domain.action import Refuse
+from inference.domain.reckoning import Pledge
 from inference.domain.replica import ReplicaSpec
 from inference.domain.request import Phase, Priority, Request
 from inference.errors import InferenceError, PolicyError
@@ -146,32 +147,23 @@ class Cluster:
         """Send a request's prefill to one replica and promise its decode to another, or the same."""
         columns, request = self.columns, job.request
         prompt_tokens = request[2]
-        job.prefill_replica, job.decode_replica = prefill, decode
         source, target = self.replicas[prefill], self.replicas[decode]
-        job.incarnations = (source.incarnation, target.incarnation)
         each = columns.kv_bytes_per_token[decode]
-        job.prefill_kv_bytes = (prompt_tokens + 1) * each
-        job.decode_kv_bytes = (job.output_tokens - 1) * each
+        prompt_bytes = (prompt_tokens + 1) * each
+        output_bytes = (job.output_tokens - 1) * each
+        job.pledge = Pledge(prefill, decode, prompt_tokens, request[3], prompt_bytes, output_bytes)
+        job.incarnations = (source.incarnation, target.incarnation)
         self._check(job, source, target)
         job.step = Step.PREFILLING
-        committed, pending = columns.kv_committed_bytes, columns.pending_tokens
-        committed[decode] += job.prefill_kv_bytes + job.decode_kv_bytes
-        if prefill != decode:
-            committed[prefill] += job.prefill_kv_bytes
-        pending[prefill] += prompt_tokens
-        pending[decode] += 1
-        columns.prompt_tokens_total[prefill] += prompt_tokens
-        columns.output_tokens_total[decode] += request[3]
+        columns.reckoning.routed(job.pledge)
         row = request[0]
         self.ledger.prefill_replica[row], self.ledger.decode_replica[row] = prefill, decode
         self.ledger.class_id[row] = request[6]
         now_ns = self.events.now_ns
-        stage = Stage(
-            job, Phase.PREFILL, request[1], prompt_tokens, 0, 0, job.prefill_kv_bytes, True
-        )
+        stage = Stage(job, Phase.PREFILL, request[1], prompt_tokens, 0, 0, prompt_bytes, True)
         job.prefill = stage
         if prefill == decode:
-            stage.reserve_bytes = job.decode_kv_bytes
+            stage.reserve_bytes = output_bytes
         source.arrive(stage, now_ns)
         if prefill == decode and job.output_tokens > 1:
             job.decode = self._decode_stage(job, ready=False)
@@ -189,7 +181,7 @@ class Cluster:
                     f"routing: replica {replica.index} was chosen for a request of model "
                     f"{job.request.model}, but serves model {replica.spec.model_id}"
                 )
-        need = job.prefill_kv_bytes + job.decode_kv_bytes + target.spec.model.weights_bytes
+        need = job.pledge.prompt_bytes + job.pledge.output_bytes + target.spec.model.weights_bytes
         if need > target.queue.kv_capacity_bytes:
             raise PolicyError(
                 f"routing: request {job.request.request_id} ({job.request.prompt_tokens} + {job.output_tokens} "
@@ -206,7 +198,7 @@ class Cluster:
             1,
             job.output_tokens - 1,
             request[2] + 1,
-            job.decode_kv_bytes,
+            job.pledge.output_bytes,
             ready,
         )
 
@@ -216,7 +208,7 @@ class Cluster:
         """First token: on to the decode, where the cache is or behind it."""
         job: Job = stage.job
         row, prompt_tokens = job.request[0], job.request[2]
-        self.columns.pending_tokens[replica] -= prompt_tokens
+        self.columns.reckoning.prefilled(job.pledge)
         self.ledger.first_token_ns[row] = now_ns
         self.ledger.replicas[replica].prompt_tokens += prompt_tokens
         if job.output_tokens == 1:
@@ -239,12 +231,11 @@ class Cluster:
             self.on_idle(replica)
 
     def _complete(self, job: Job, replica: int, now_ns: int) -> None:
-        columns, queue = self.columns, self.replicas[replica].queue
-        queue.kv_used_bytes -= job.kv_bytes
-        columns.kv_committed_bytes[job.decode_replica] -= job.prefill_kv_bytes + job.decode_kv_bytes
-        columns.pending_tokens[job.decode_replica] -= 1
-        if job.prefill_replica != job.decode_replica and job.output_tokens == 1:
-            columns.kv_committed_bytes[job.prefill_replica] -= job.prefill_kv_bytes
+        reckoning = self.columns.reckoning
+        self.replicas[replica].queue.kv_used_bytes -= job.kv_bytes
+        if job.output_tokens == 1:
+            reckoning.moved(job.pledge)
+        reckoning.completed(job.pledge)
         self.ledger.completion_ns[job.request[0]] = now_ns
         self.ledger.replicas[replica].output_tokens += job.output_tokens
         self.close(job, Status.COMPLETED)
@@ -289,7 +280,7 @@ class Cluster:
         now_ns, row = self.events.now_ns, job.request[0]
         self.ledger.transfer_ns[row] = now_ns - self.ledger.first_token_ns[row]
         source, held = job.prefill_replica, job.kv_bytes
-        self.columns.kv_committed_bytes[source] -= job.prefill_kv_bytes
+        self.columns.reckoning.moved(job.pledge)
         # The target takes the stage before the source looks for work: splitwise-sim's order, which ties depend on.
         job.decode = self._decode_stage(job, ready=True)
         self.replicas[job.decode_replica].arrive(job.decode, now_ns)

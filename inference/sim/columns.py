@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import overload
 
+from inference.domain.reckoning import Reckoning
 from inference.domain.request import Phase
 from inference.domain.view import Resident
 from inference.policies.batching.queue import Stage, StageState
@@ -65,12 +66,13 @@ class Columns:
         self.model_id: list[int] = []
         self.tp: list[int] = []
         self.clock_mhz: list[int] = []
-        self.pending_tokens: list[int] = []
-        self.kv_committed_bytes: list[int] = []
+        self.reckoning = Reckoning()
+        self.pending_tokens = self.reckoning.pending_tokens
+        self.kv_committed_bytes = self.reckoning.kv_committed_bytes
+        self.prompt_tokens_total = self.reckoning.prompt_tokens_total
+        self.output_tokens_total = self.reckoning.output_tokens_total
         self.kv_capacity_bytes: list[int] = []
         self.kv_bytes_per_token: list[int] = []
-        self.prompt_tokens_total: list[int] = []
-        self.output_tokens_total: list[int] = []
         self.waiting_requests: Sequence[int] = _Gauge(replicas, _waiting)
         self.running_requests: Sequence[int] = _Gauge(replicas, _running)
         self.energy_j: Sequence[float] = _Energy(ledger)
@@ -84,12 +86,9 @@ class Columns:
         self.model_id.append(spec.model_id)
         self.tp.append(spec.tp)
         self.clock_mhz.append(clock_mhz)
-        self.pending_tokens.append(0)
-        self.kv_committed_bytes.append(spec.model.weights_bytes)
+        self.reckoning.add(spec.model.weights_bytes)
         self.kv_capacity_bytes.append(replica.queue.kv_capacity_bytes)
         self.kv_bytes_per_token.append(spec.model.kv_bytes_per_token)
-        self.prompt_tokens_total.append(0)
-        self.output_tokens_total.append(0)
 
     def residents(self, replica: int) -> Sequence[Resident]:
         """Requests at a replica, oldest first."""

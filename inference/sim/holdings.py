@@ -12,21 +12,19 @@ def give_back(job: Job, replicas: list[Replica], columns: Columns, events: Event
     Its stages must have left the queues of replicas that live. A replica that got memory back looks for work at this
     very time, after what is going on.
     """
-    step = job.step
-    first, second = job.prefill_replica, job.decode_replica
+    step, pledge, reckoning = job.step, job.pledge, columns.reckoning
+    first, second = pledge.prefill, pledge.decode
     source, target = replicas[first], replicas[second]
     if target.incarnation == job.incarnations[1]:
-        columns.pending_tokens[second] -= 1
-        columns.kv_committed_bytes[second] -= job.prefill_kv_bytes + job.decode_kv_bytes
+        reckoning.completed(pledge)
         if step in (Step.MOVING, Step.DECODING):
             target.queue.kv_used_bytes -= job.kv_bytes
             events.schedule(events.now_ns, _look, target)
     if source.incarnation == job.incarnations[0] and step < Step.DECODING:
         source.queue.kv_used_bytes -= job.kv_bytes
         if step is Step.PREFILLING:
-            columns.pending_tokens[first] -= job.request.prompt_tokens
-        if first != second:
-            columns.kv_committed_bytes[first] -= job.prefill_kv_bytes
+            reckoning.prefilled(pledge)
+        reckoning.moved(pledge)
         events.schedule(events.now_ns, _look, source)
     job.kv_bytes = 0
 

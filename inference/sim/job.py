@@ -2,8 +2,11 @@
 
 from enum import IntEnum
 
+from inference.domain.reckoning import Pledge
 from inference.domain.request import Request
 from inference.policies.batching.queue import Stage
+
+UNROUTED = Pledge(-1, -1, 0, 0, 0, 0)
 
 
 class Step(IntEnum):
@@ -29,10 +32,9 @@ class Job:
     Attributes:
         request: as its policies see it.
         output_tokens: what it will truly generate; a policy may have been told another number.
-        prefill_replica, decode_replica: of its route; -1 before it has one.
-        incarnations: of those two replicas when it was routed: another number later means that they failed in between.
+        pledge: its replicas and what it takes of them, once routed.
+        incarnations: of the two replicas when it was routed: another number later means that they failed in between.
         kv_bytes: KV memory that it holds at the replica that it runs at.
-        prefill_kv_bytes, decode_kv_bytes: what its stages reserve there.
         prefill, decode: its stages, once made; a decode elsewhere is made when its cache arrives.
         step: how far it has come.
         attempt: how often it has begun anew.
@@ -41,14 +43,11 @@ class Job:
     __slots__ = (
         "attempt",
         "decode",
-        "decode_kv_bytes",
-        "decode_replica",
         "incarnations",
         "kv_bytes",
         "output_tokens",
+        "pledge",
         "prefill",
-        "prefill_kv_bytes",
-        "prefill_replica",
         "request",
         "step",
     )
@@ -56,12 +55,9 @@ class Job:
     def __init__(self, request: Request, output_tokens: int) -> None:
         self.request = request
         self.output_tokens = output_tokens
-        self.prefill_replica = -1
-        self.decode_replica = -1
+        self.pledge = UNROUTED
         self.incarnations = (0, 0)
         self.kv_bytes = 0
-        self.prefill_kv_bytes = 0
-        self.decode_kv_bytes = 0
         self.prefill: Stage | None = None
         self.decode: Stage | None = None
         self.step = Step.HELD
@@ -71,3 +67,13 @@ class Job:
     def prefilled(self) -> bool:
         """Whether its first token exists."""
         return self.step > Step.PREFILLING
+
+    @property
+    def prefill_replica(self) -> int:
+        """Where it prefills; -1 before it has a route."""
+        return self.pledge[0]
+
+    @property
+    def decode_replica(self) -> int:
+        """Where it decodes; -1 before it has a route."""
+        return self.pledge[1]

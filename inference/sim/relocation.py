@@ -32,8 +32,7 @@ def fail(cluster: Cluster, index: int) -> None:
         replica.expel(stage)  # charges its energy so far
     replica.reset(cluster.events.now_ns)
     columns.accepting[index] = False
-    columns.pending_tokens[index] = 0
-    columns.kv_committed_bytes[index] = replica.spec.model.weights_bytes
+    columns.reckoning.lost(index)
     cluster.rerouted()
     for job in jobs:
         cluster.restart(job)
@@ -64,8 +63,7 @@ def evacuate(cluster: Cluster, sources: Sequence[int], targets: Sequence[int]) -
         fresh = _jobs(stages)
         source.reset(now_ns)
         source.retire(now_ns)
-        columns.pending_tokens[index] = 0
-        columns.kv_committed_bytes[index] = source.spec.model.weights_bytes
+        columns.reckoning.lost(index)
         for job in fresh:
             local = job.prefill_replica == index or job.prefilled
             target = (
@@ -80,7 +78,7 @@ def evacuate(cluster: Cluster, sources: Sequence[int], targets: Sequence[int]) -
 
 def _roomiest(cluster: Cluster, targets: Sequence[int], job: Job) -> Replica | None:
     pending = cluster.columns.pending_tokens
-    need = job.prefill_kv_bytes + job.decode_kv_bytes
+    need = job.pledge.prompt_bytes + job.pledge.output_bytes
     for index in sorted(targets, key=lambda one: (pending[one], one)):
         queue = cluster.replicas[index].queue
         committed = max(cluster.columns.kv_committed_bytes[index], queue.kv_used_bytes)
@@ -92,10 +90,9 @@ def _roomiest(cluster: Cluster, targets: Sequence[int], job: Job) -> Replica | N
 def _carry(cluster: Cluster, job: Job, decode: Stage | None, target: Replica) -> None:
     """Place a request at a replica as it is: columns, memory and stages."""
     columns, index, row = cluster.columns, target.index, job.request.request_id
-    job.prefill_replica = job.decode_replica = index
+    job.pledge = job.pledge._replace(prefill=index, decode=index)
     job.incarnations = (target.incarnation, target.incarnation)
-    columns.pending_tokens[index] += 1
-    columns.kv_committed_bytes[index] += job.prefill_kv_bytes + job.decode_kv_bytes
+    columns.reckoning.carried(job.pledge, job.prefilled)
     cluster.ledger.decode_replica[row] = index
     target.queue.kv_used_bytes += job.kv_bytes
     if decode is not None:
@@ -107,7 +104,6 @@ def _carry(cluster: Cluster, job: Job, decode: Stage | None, target: Replica) ->
             target.queue.blocked.append(decode)
     if not job.prefilled and job.prefill is not None:
         cluster.ledger.prefill_replica[row] = index
-        columns.pending_tokens[index] += job.request.prompt_tokens
         again = job.prefill
         again.tokens = again.step_tokens = job.request.prompt_tokens
         again.context_tokens = 0
