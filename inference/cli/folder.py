@@ -1,13 +1,12 @@
 """A run's folder: its tables, the scenario that made it, and its report."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from inference.errors import InputError
-from inference.results.html import report_html, write_html
 from inference.results.parquet import read_run, write_run
 from inference.results.run import RunResult
 from inference.results.summary import Summary, summarise
@@ -21,7 +20,7 @@ TRACE = "trace.json"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Kept:
-    """A run that was read back, with its figures."""
+    """A run with its figures."""
 
     run: RunResult
     summary: Summary
@@ -56,11 +55,23 @@ def reread(folder: Path) -> Kept:
     return Kept(run, summary_of(from_values(values, str(path)), run))
 
 
-def write_report(run: RunResult, summary: Summary, path: Path) -> Path:
-    """Write a run's page; returns where.
+def write_page(runs: Sequence[Kept], path: Path, title: str) -> Path:
+    """Write a run's page, or that of several beside each other; returns where.
+
+    Args:
+        runs: at least one; the first of several is what ratios are against.
+        path: of the page.
+        title: of a comparison.
 
     Raises:
         InputError: the file cannot be written.
     """
-    write_html(path, report_html(run, summary))
+    # Pages draw plots, and what draws them takes a second to import that most commands do without.
+    from inference.results.html import compare_html, report_html, write_html
+
+    if len(runs) == 1:
+        page = report_html(runs[0].run, runs[0].summary)
+    else:
+        page = compare_html([one.run for one in runs], [one.summary for one in runs], title=title)
+    write_html(path, page)
     return path

@@ -5,9 +5,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
-from matplotlib.figure import Figure
 from rich.table import Table
 from rich.text import Text
 
@@ -25,6 +25,9 @@ from inference.models.explorer import (
 from inference.models.latency import latency_provenance, profiled
 from inference.models.power import power_provenance
 from inference.models.provenance import Provenance
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 SHOWN: tuple[str, ...] = ("tp", "batch", "clock_mhz", "ttft_ms", "tbt_ms", "tokens_per_s")
 SHOWN += ("power_w", "energy_j_per_token", "energy_j_per_request")
@@ -155,8 +158,10 @@ def _write(surface: Surface, folder: Path, question: Question) -> Sequence[Path]
     return paths
 
 
-def _plot(surface: Surface, question: Question) -> Figure:
+def _plot(surface: Surface, question: Question) -> "Figure":
     """Figures over the clock, one line for each TP and batch."""
+    from matplotlib.figure import Figure  # a second of imports that most commands do without
+
     figure = Figure(figsize=(11, 7), layout="constrained")
     figure.suptitle(f"{question.model} on {question.gpu}")
     for place, name in enumerate(PLOTTED):

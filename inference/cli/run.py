@@ -1,18 +1,15 @@
 """`jsim run`, `compare` and `report`: one run, several beside each other, and those made before."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from rich.text import Text
 
-from inference.cli import folder as kept
+from inference.cli.folder import REPORT, TRACE, Kept, keep, reread, write_page
 from inference.cli.session import CommandError, announce, out, pieces_done, print_json, share_done
 from inference.results.chrome_trace import write_chrome_trace
 from inference.results.comparison import compare
-from inference.results.html import compare_html, write_html
 from inference.results.parquet import MANIFEST
-from inference.results.run import RunResult
 from inference.results.summary import Summary
 from inference.results.table import print_comparison, print_run
 from inference.scenarios.build import simulate
@@ -27,15 +24,6 @@ OF_THE_CLUSTER = (
 )
 # fmt: on
 """Keys whose changes do not reach the scenarios beside: load, seed and limits are common, designs differ."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Finished:
-    """A run with its figures and its place in a comparison."""
-
-    name: str
-    run: RunResult
-    summary: Summary
 
 
 def run_scenario(
@@ -61,12 +49,12 @@ def run_scenario(
         # The run asked for is first: the others get folders inside its own.
         for one, made in reversed(list(zip((*beside, asked), runs, strict=True))):
             place = folder if one is asked else folder / one.scenario.name
-            kept.keep(made.run, one.values, place)
+            keep(made.run, one.values, place)
             wrote.append(place)
     if html:
-        wrote.append(_write_html(runs, where, main.name if folder is None else ""))
+        wrote.append(_write_html(runs, where, main.run.name if folder is None else ""))
     if window:
-        path = where / (kept.TRACE if folder is not None else f"{main.name}.trace.json")
+        path = where / (TRACE if folder is not None else f"{main.run.name}.trace.json")
         write_chrome_trace(main.run, path, requests_max=200)
         wrote.append(path)
     if as_json:
@@ -103,32 +91,30 @@ def compare_runs(
             answer = made[name]
             if answer.run is None or answer.summary is None:
                 raise CommandError(answer.error)
-            runs.append(Finished(answer.run.name, answer.run, answer.summary))
+            runs.append(Kept(answer.run, answer.summary))
         else:
-            again = kept.reread(Path(name))
-            runs.append(Finished(again.run.name, again.run, again.summary))
+            runs.append(reread(Path(name)))
     summaries = [one.summary for one in runs]
     if as_json:
         print_json(compare(*summaries).to_json())
     else:
         print_comparison(summaries, out)
     if html:
-        page = compare_html([one.run for one in runs], summaries)
-        write_html(where / "compare.html", page)
+        write_page(runs, where / "compare.html", "Comparison")
         if not as_json:
             _print_written([where / "compare.html"])
 
 
 def report(folder: Path, *, as_json: bool, html: bool) -> None:
     """Print a run's figures again, and write its page."""
-    again = kept.reread(folder)
+    again = reread(folder)
     announce(again.run.name, again.run.seed, as_json=as_json)
     if as_json:
         print_json(again.summary.to_json())
     else:
         print_run(again.run, again.summary, out)
     if html:
-        path = kept.write_report(again.run, again.summary, folder / kept.REPORT)
+        path = write_page([again], folder / REPORT, again.run.name)
         if not as_json:
             _print_written([path])
 
@@ -156,20 +142,17 @@ def story(baseline: Summary, other: Summary) -> Text:
     )
 
 
-def _finished(one: Loaded) -> Finished:
+def _finished(one: Loaded) -> Kept:
     with share_done(one.scenario.name) as progress:
         run = simulate(one.scenario, one.source, progress)
-    return Finished(one.scenario.name, run, summary_of(one.scenario, run))
+    return Kept(run, summary_of(one.scenario, run))
 
 
-def _write_html(runs: Sequence[Finished], where: Path, name: str) -> Path:
-    path = where / (f"{name}.html" if name else kept.REPORT)
-    if len(runs) == 1:
-        return kept.write_report(runs[0].run, runs[0].summary, path)
-    title = f"{runs[-1].name} beside {', '.join(one.name for one in runs[:-1])}"
-    page = compare_html([one.run for one in runs], [one.summary for one in runs], title=title)
-    write_html(path, page)
-    return path
+def _write_html(runs: Sequence[Kept], where: Path, name: str) -> Path:
+    others = ", ".join(one.run.name for one in runs[:-1])
+    return write_page(
+        runs, where / (f"{name}.html" if name else REPORT), f"{runs[-1].run.name} beside {others}"
+    )
 
 
 def _is_folder(name: str) -> bool:

@@ -6,13 +6,16 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from matplotlib.figure import Figure
 
 from inference.errors import InputError
 from inference.sweep.grid import Axis, Point, Value
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 PLOTTED = ("ttft_ms_p99", "tbt_ms_p99", "e2e_ms_p99", "throughput_rps")
 SERIES_MAX = 12
@@ -97,7 +100,7 @@ def _arrow(columns: Mapping[str, list[Value | None]]) -> pa.Table:
     return pa.table(arrays)
 
 
-def plot(rows: Sequence[Row], axes: Sequence[Axis]) -> Figure | None:
+def plot(rows: Sequence[Row], axes: Sequence[Axis]) -> "Figure | None":
     """Headline figures over the longest numeric axis, one line for each combination of the others.
 
     None where no axis has two numbers, or nothing was measured.
@@ -110,6 +113,8 @@ def plot(rows: Sequence[Row], axes: Sequence[Axis]) -> Figure | None:
     for row in rows:
         others = [f"{key.split('.')[-1]}={value}" for key, value in row.point if key != along.key]
         lines.setdefault(", ".join(others), []).append(row)
+    from matplotlib.figure import Figure  # a second of imports that most commands do without
+
     figure = Figure(figsize=(10, 2.8 * math.ceil(len(drawn) / 2)), layout="constrained")
     for place, name in enumerate(drawn):
         panel = figure.add_subplot(math.ceil(len(drawn) / 2), min(2, len(drawn)), place + 1)
