@@ -23,7 +23,7 @@ export PYTHONDONTWRITEBYTECODE ?= 1
 
 say = @printf '\033[1m==> %s\033[0m\n' '$(1)'
 
-.PHONY: help setup build demo test check fmt images push lock fuzz bench bench-faasd bench-soak clean
+.PHONY: help setup build demo test check fmt images push lock fuzz bench bench-faasd bench-sim bench-soak clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 10
@@ -123,6 +123,9 @@ bench-soak: setup $(STAMPS)/images ## the part of bench with 10,000 cold starts 
 
 bench-faasd: setup $(STAMPS)/images $(STAMPS)/incumbent ## measure beside OpenFaaS on containerd; OPTIONS=--quick for a short run
 	@$(BIN)/python -m loadtests.incumbent $(OPTIONS)
+
+bench-sim: $(STAMPS)/venv ## measure the cluster simulator's speed and memory (four minutes); OPTIONS=--quick for a short run
+	@$(BIN)/python -m loadtests.simulator $(OPTIONS)
 
 $(STAMPS)/incumbent: $(wildcard tools/setup/faasd/* loadtests/incumbent/stack/*) | $(STAMPS)/debian
 	$(call say,containerd and runc from Debian; OpenFaaS gateway and our provider from Go modules)

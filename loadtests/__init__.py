@@ -1,7 +1,7 @@
 """Measurements of the whole product: interleaved rounds beside baselines, recorded with their goals.
 
 `python -m loadtests.bench` measures and records, `loadtests.incumbent` does so beside the incumbent, `loadtests.report`
-renders RESULTS.md, `loadtests.demo` shows a short version.
+renders RESULTS.md, `loadtests.demo` shows a short version. `loadtests.simulator` measures the cluster simulator.
 
 What is promised and whether it is kept: `goals`, `verdicts`, `record`. What is compared: `function_image` and `program`
 (the program of an image), `baselines` (bare, bridge), `nginx_proxy`, `instance` (a host of ours), `placement`, all put up

@@ -8,6 +8,7 @@ from loadtests.mark import Mark
 from loadtests.markdown import markdown
 from loadtests.record import Record
 from loadtests.report import Chapter, Plot
+from loadtests.simulator.chapter import CHAPTER as SIMULATOR
 
 
 def _warm(records: Sequence[Record], marks: Sequence[Mark]) -> str:
@@ -45,4 +46,5 @@ CHAPTERS = (
         ("memory", "idle"),
         "What the platform takes beside the function's own memory, and a host full of idle replicas.",
     ),
+    SIMULATOR,
 )

@@ -25,7 +25,7 @@ class Bound:
         of: the value itself, its ratio to the baseline's or its difference from it, both medians of per-round pairs.
         limit: kept when at or below (`at_most`), or at or above it.
         unit: of the limit; empty for a ratio.
-        subjects: the functions that must all keep it; the empty name where a figure is of no function.
+        subjects: the functions, or simulated workloads, that must all keep it; the empty name where a figure is of none.
         baseline: what the figure is recorded beside; empty: nothing.
         attachment: how the function must really have been attached ("ring", "fd"); empty: as may be.
         placement: which placement counts ("split", "one", "free"); empty: it has none.
@@ -232,4 +232,32 @@ HOST_GOALS = (
         ),
     ),
 )
-GOALS = (*HOP_GOALS, *FAASD_GOALS, *TAIL_GOALS, *HOST_GOALS)
+COMPAT = ("whole-compat", "split-compat")
+CONTEXT = ("whole-context", "split-context")
+SIMULATOR_GOALS = (
+    Goal(
+        "simulator-compat",
+        "simulator, compat mode: 40 machines, 70 requests/s",
+        "simulator",
+        (
+            Bound("requests_per_cpu_s", Of.VALUE, 10_000, "1/s", False, COMPAT, stretch=20_000),
+            Bound("peak_rss_mib", Of.VALUE, 286, "MiB", True, COMPAT),
+        ),
+    ),
+    Goal(
+        "simulator-context",
+        "the same with the cost of contexts and shared links",
+        "simulator",
+        (Bound("requests_per_cpu_s", Of.VALUE, 5_000, "1/s", False, CONTEXT),),
+    ),
+    Goal(
+        "simulator-growth",
+        "CPU time per simulated request as the work grows",
+        "simulator",
+        (
+            Bound("cpu_us_per_request", Of.RATIO, 2, "", True, ("machines",), "machines10"),
+            Bound("cpu_us_per_request", Of.RATIO, 1.2, "", True, ("minutes",), "minutes2"),
+        ),
+    ),
+)
+GOALS = (*HOP_GOALS, *FAASD_GOALS, *TAIL_GOALS, *HOST_GOALS, *SIMULATOR_GOALS)

@@ -9,7 +9,7 @@ import pytest
 
 from tests.style import tree
 
-MAKE_TARGETS_MAX = 15
+MAKE_TARGETS_MAX = 17
 
 
 @pytest.fixture(scope="module")

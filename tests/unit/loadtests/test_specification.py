@@ -10,6 +10,8 @@ DOCS = Path(__file__).parents[3] / "docs"
 SPECIFICATION = (DOCS / "specification.md").read_text()
 LIMITS = re.findall(r"^## (\S+)$", (DOCS / "limits.md").read_text(), re.MULTILINE)
 NAMES = [goal.name for goal in goals.GOALS]
+TARGETS = {"faasd": "bench-faasd", "simulator": "bench-sim"}
+"""What measures a benchmark that `make bench` does not."""
 
 
 def promised() -> list[list[str]]:
@@ -29,7 +31,7 @@ def cells(goal: goals.Goal, bound: goals.Bound) -> list[str]:
         f"`{goal.benchmark}/{bound.figure}`",
         f"`{bound}`",
         f"`{bound.text(bound.stretch)}`" if bound.stretch is not None else "",
-        "`make bench-faasd`" if goal.benchmark == "faasd" else "`make bench`",
+        f"`make {TARGETS.get(goal.benchmark, 'bench')}`",
     ]
 
 
