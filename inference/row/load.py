@@ -56,10 +56,10 @@ class LoadShape:
         level = level * np.where(day >= 5, self.weekend, 1.0)
         return np.clip(level * (1.0 + self._slow_noise(minutes, rng)), 0.0, 0.98)
 
-    def bursts_ns(self, days: int, rng: np.random.Generator) -> Int64:
+    def bursts_ns(self, minutes: int, rng: np.random.Generator) -> Int64:
         """Times of the bursts, in order."""
-        count = rng.poisson(self.bursts_per_day * days)
-        times = rng.integers(0, days * MINUTES_PER_DAY * MINUTE_NS, size=count, dtype=np.int64)
+        count = rng.poisson(self.bursts_per_day * minutes / MINUTES_PER_DAY)
+        times = rng.integers(0, minutes * MINUTE_NS, size=count, dtype=np.int64)
         times.sort()
         return times
 

@@ -151,12 +151,17 @@ class RowRun:
     @property
     def brakes(self) -> int:
         """How often the power brake took hold of the row."""
-        count, held = 0, False
+        return len(self.brake_seconds())
+
+    def brake_seconds(self) -> tuple[int, ...]:
+        """Seconds of the run in which it took hold."""
+        seconds, held = [], False
         for command in self.commands:
-            if 0 in command.servers:
-                count += command.braked and not held
+            if 0 in command.servers and command.braked != held:
                 held = command.braked
-        return count
+                if held:
+                    seconds.append(command.at_ns // BIN_NS)
+        return tuple(seconds)
 
     def statistics(self) -> PowerStatistics:
         """Peak, mean and largest rises of the row's power, once the row has filled up."""

@@ -1,20 +1,19 @@
 """Reads row scenarios: strict TOML, where an unknown key is an error that names the file, the key and what was expected."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import NoReturn
 
 from inference.domain.request import Priority
-from inference.errors import ScenarioError
 from inference.policies.power.no_cap import no_cap
 from inference.policies.power.polca import Thresholds, polca
 from inference.policies.power.single_threshold import single_threshold
 from inference.policies.protocols import PowerPolicy
 from inference.row.load import LoadShape
+from inference.row.reader import Reader
 from inference.row.workload import EVALUATION_MIX, Workload, servers_by_workload
-from inference.scenarios.includes import SHIPPED, read
+from inference.scenarios.includes import SHIPPED
 
 POLICIES = ("unlimited", "no-cap", "1-thresh-low-pri", "1-thresh-all", "polca")
 FILES = SHIPPED / "row"
@@ -31,7 +30,7 @@ class RowScenario:
         servers: that stand in the row.
         provisioned_servers: that its power limit was laid out for.
         provisioned_w_per_server: share of the limit of each of those.
-        days: that are simulated.
+        days: that are simulated, to the minute.
         seed: of arrivals and lengths.
         load: how busy the servers are asked to be.
         workloads: what they serve; shares sum to 1.
@@ -44,7 +43,7 @@ class RowScenario:
     servers: int
     provisioned_servers: int
     provisioned_w_per_server: float
-    days: int
+    days: float
     seed: int
     load: LoadShape
     workloads: tuple[Workload, ...] = EVALUATION_MIX
@@ -56,6 +55,11 @@ class RowScenario:
     def provisioned_w(self) -> float:
         """Power that the row may draw."""
         return self.provisioned_servers * self.provisioned_w_per_server
+
+    @property
+    def minutes(self) -> int:
+        """That are simulated."""
+        return round(self.days * 1440)
 
     def priorities(self) -> tuple[Priority, ...]:
         """Of each server, by its index."""
@@ -100,7 +104,7 @@ def load_row(path: Path) -> RowScenario:
     Raises:
         ScenarioError: the file is no TOML, has an unknown key, lacks one, or a value is out of range.
     """
-    return _Reader(path).row()
+    return _row(Reader(path))
 
 
 def shipped_row(name: str) -> RowScenario:
@@ -112,153 +116,101 @@ def shipped_row(name: str) -> RowScenario:
     return load_row(FILES / f"{name}.toml")
 
 
-class _Reader:
-    """One file's values, each checked where it is taken."""
+def _row(reader: Reader) -> RowScenario:
+    document = reader.document
+    reader.known(document, "", ("name", "description", "row", "load", "policy", "workload"))
+    row = reader.table(document, "row")
+    keys = ("servers", "provisioned_servers", "provisioned_w_per_server", "days", "seed")
+    reader.known(row, "row", (*keys, "brake_clock_mhz"))
+    workloads = _workloads(reader, document)
+    servers = reader.whole(row, "row.servers", 1, SERVERS_MAX)
+    if 0 in servers_by_workload(workloads, servers):
+        reader.refuse("row.servers", f"at least one server for each workload, found {servers}")
+    policy, thresholds = _policy(reader, reader.table(document, "policy"))
+    return RowScenario(
+        reader.text(document, "name"),
+        servers,
+        reader.whole(row, "row.provisioned_servers", 1, SERVERS_MAX),
+        reader.number(row, "row.provisioned_w_per_server", 1.0, 1e6),
+        reader.number(row, "row.days", 0.01, DAYS_MAX),
+        reader.whole(row, "row.seed", 0, 2**31),
+        _load(reader, reader.table(document, "load")),
+        workloads,
+        policy,
+        thresholds,
+        reader.whole(row, "row.brake_clock_mhz", 1, 10_000, default=288),
+    )
 
-    def __init__(self, path: Path) -> None:
-        if not path.is_file():
-            raise ScenarioError(str(path), "file", "expected a row scenario, found no file")
-        self._path = str(path)
-        self._tables = read(path)
 
-    def row(self) -> RowScenario:
-        document = self._tables.values
-        self._known(document, "", ("name", "description", "row", "load", "policy", "workload"))
-        row = self._table(document, "row")
-        keys = ("servers", "provisioned_servers", "provisioned_w_per_server", "days", "seed")
-        self._known(row, "row", (*keys, "brake_clock_mhz"))
-        workloads = self._workloads(document)
-        servers = self._whole(row, "row.servers", 1, SERVERS_MAX)
-        if 0 in servers_by_workload(workloads, servers):
-            self._refuse("row.servers", f"at least one server for each workload, found {servers}")
-        policy, thresholds = self._policy(self._table(document, "policy"))
-        return RowScenario(
-            self._text(document, "name"),
-            servers,
-            self._whole(row, "row.provisioned_servers", 1, SERVERS_MAX),
-            self._number(row, "row.provisioned_w_per_server", 1.0, 1e6),
-            self._whole(row, "row.days", 1, DAYS_MAX),
-            self._whole(row, "row.seed", 0, 2**31),
-            self._load(self._table(document, "load")),
-            workloads,
-            policy,
-            thresholds,
-            self._whole(row, "row.brake_clock_mhz", 1, 10_000, default=288),
-        )
+def _load(reader: Reader, load: Mapping[str, object]) -> LoadShape:
+    reader.known(load, "load", tuple(own.name for own in fields(LoadShape)))
+    busy_peak = reader.number(load, "load.busy_peak", 0.01, 0.98)
+    return LoadShape(
+        busy_peak,
+        reader.number(load, "load.busy_valley", 0.0, busy_peak),
+        reader.number(load, "load.peak_hour", 0.0, 24.0, default=14.0),
+        reader.number(load, "load.weekend", 0.0, 1.0, default=0.9),
+        reader.number(load, "load.noise", 0.0, 0.5, default=0.02),
+        reader.number(load, "load.noise_minutes", 1.0, 1440.0, default=30.0),
+        reader.whole(load, "load.first_weekday", 0, 6, default=2),
+        reader.whole(load, "load.balanced_over", 1, 1000, default=1),
+        reader.number(load, "load.bursts_per_day", 0.0, 10_000.0, default=0.0),
+        reader.number(load, "load.burst_per_server", 0.0, 10.0, default=0.0),
+    )
 
-    def _load(self, load: Mapping[str, object]) -> LoadShape:
-        self._known(load, "load", tuple(own.name for own in fields(LoadShape)))
-        busy_peak = self._number(load, "load.busy_peak", 0.01, 0.98)
-        return LoadShape(
-            busy_peak,
-            self._number(load, "load.busy_valley", 0.0, busy_peak),
-            self._number(load, "load.peak_hour", 0.0, 24.0, default=14.0),
-            self._number(load, "load.weekend", 0.0, 1.0, default=0.9),
-            self._number(load, "load.noise", 0.0, 0.5, default=0.02),
-            self._number(load, "load.noise_minutes", 1.0, 1440.0, default=30.0),
-            self._whole(load, "load.first_weekday", 0, 6, default=2),
-            self._whole(load, "load.balanced_over", 1, 1000, default=1),
-            self._number(load, "load.bursts_per_day", 0.0, 10_000.0, default=0.0),
-            self._number(load, "load.burst_per_server", 0.0, 10.0, default=0.0),
-        )
 
-    def _policy(self, policy: Mapping[str, object]) -> tuple[str, Thresholds]:
-        self._known(policy, "policy", ("name", "t1", "t2", "lift"))
-        name = self._text(policy, "policy.name")
-        if name not in POLICIES:
-            self._refuse("policy.name", f"one of {', '.join(POLICIES)}, found {name!r}")
-        shares = [
-            self._number(policy, f"policy.{key}", 0.0, 1.0, default=default)
-            for key, default in (("t1", 0.80), ("t2", 0.89), ("lift", 0.05))
-        ]
-        try:
-            return name, Thresholds(*shares)
-        except ValueError as error:
-            raise self._error("policy", str(error)) from error
+def _policy(reader: Reader, policy: Mapping[str, object]) -> tuple[str, Thresholds]:
+    reader.known(policy, "policy", ("name", "t1", "t2", "lift"))
+    name = reader.text(policy, "policy.name")
+    if name not in POLICIES:
+        reader.refuse("policy.name", f"one of {', '.join(POLICIES)}, found {name!r}")
+    shares = [
+        reader.number(policy, f"policy.{key}", 0.0, 1.0, default=default)
+        for key, default in (("t1", 0.80), ("t2", 0.89), ("lift", 0.05))
+    ]
+    try:
+        return name, Thresholds(*shares)
+    except ValueError as error:
+        raise reader.error("policy", str(error)) from error
 
-    def _workloads(self, document: Mapping[str, object]) -> tuple[Workload, ...]:
-        if "workload" not in document:
-            return EVALUATION_MIX
-        found = document["workload"]
-        if not isinstance(found, list) or not found:
-            self._refuse("workload", f"tables [[workload]], found {found!r}")
-        workloads = tuple(self._workload(index, entry) for index, entry in enumerate(found))
-        total = sum(workload.share for workload in workloads)
-        if not math.isclose(total, 1.0, abs_tol=1e-6):
-            self._refuse("workload.share", f"shares that sum to 1, found {total:g}")
-        return workloads
 
-    def _workload(self, index: int, entry: object) -> Workload:
-        at = f"workload.{index}"
-        if not isinstance(entry, dict):
-            self._refuse(at, f"a table, found {entry!r}")
-        self._known(entry, at, ("name", "share", "priority", "prompt_tokens", "output_tokens"))
-        priority = self._text(entry, f"{at}.priority")
-        if priority not in ("low", "high"):
-            self._refuse(f"{at}.priority", f"low or high, found {priority!r}")
-        return Workload(
-            self._text(entry, f"{at}.name"),
-            self._number(entry, f"{at}.share", 0.0, 1.0),
-            Priority.LOW if priority == "low" else Priority.HIGH,
-            self._lengths(entry, f"{at}.prompt_tokens"),
-            self._lengths(entry, f"{at}.output_tokens"),
-        )
+def _workloads(reader: Reader, document: Mapping[str, object]) -> tuple[Workload, ...]:
+    if "workload" not in document:
+        return EVALUATION_MIX
+    found = document["workload"]
+    if not isinstance(found, list) or not found:
+        reader.refuse("workload", f"tables [[workload]], found {found!r}")
+    workloads = tuple(_workload(reader, index, entry) for index, entry in enumerate(found))
+    total = sum(workload.share for workload in workloads)
+    if not math.isclose(total, 1.0, abs_tol=1e-6):
+        reader.refuse("workload.share", f"shares that sum to 1, found {total:g}")
+    return workloads
 
-    def _lengths(self, table: Mapping[str, object], key: str) -> tuple[int, int]:
-        found = table.get(key.rpartition(".")[2])
-        if (
-            not isinstance(found, list)
-            or len(found) != 2
-            or not all(isinstance(one, int) and not isinstance(one, bool) for one in found)
-            or not 1 <= found[0] <= found[1]
-        ):
-            self._refuse(key, f"two whole numbers [least, most], from 1 up, found {found!r}")
-        return found[0], found[1]
 
-    def _table(self, document: Mapping[str, object], key: str) -> Mapping[str, object]:
-        found = document.get(key)
-        if not isinstance(found, dict):
-            self._refuse(key, f"a table [{key}], found {found!r}")
-        return found
+def _workload(reader: Reader, index: int, entry: object) -> Workload:
+    at = f"workload.{index}"
+    if not isinstance(entry, dict):
+        reader.refuse(at, f"a table, found {entry!r}")
+    reader.known(entry, at, ("name", "share", "priority", "prompt_tokens", "output_tokens"))
+    priority = reader.text(entry, f"{at}.priority")
+    if priority not in ("low", "high"):
+        reader.refuse(f"{at}.priority", f"low or high, found {priority!r}")
+    return Workload(
+        reader.text(entry, f"{at}.name"),
+        reader.number(entry, f"{at}.share", 0.0, 1.0),
+        Priority.LOW if priority == "low" else Priority.HIGH,
+        _lengths(reader, entry, f"{at}.prompt_tokens"),
+        _lengths(reader, entry, f"{at}.output_tokens"),
+    )
 
-    def _text(self, table: Mapping[str, object], key: str) -> str:
-        found = table.get(key.rpartition(".")[2])
-        if not isinstance(found, str) or not found:
-            self._refuse(key, f"a text, found {found!r}")
-        return found
 
-    def _whole(
-        self, table: Mapping[str, object], key: str, low: int, high: int, default: int | None = None
-    ) -> int:
-        found = table.get(key.rpartition(".")[2], default)
-        if isinstance(found, bool) or not isinstance(found, int) or not low <= found <= high:
-            self._refuse(key, f"a whole number from {low} to {high}, found {found!r}")
-        return found
-
-    def _number(
-        self,
-        table: Mapping[str, object],
-        key: str,
-        low: float,
-        high: float,
-        default: float | None = None,
-    ) -> float:
-        found = table.get(key.rpartition(".")[2], default)
-        if isinstance(found, bool) or not isinstance(found, int | float):
-            self._refuse(key, f"a number from {low:g} to {high:g}, found {found!r}")
-        if not low <= found <= high:
-            self._refuse(key, f"a number from {low:g} to {high:g}, found {found:g}")
-        return float(found)
-
-    def _known(self, table: Mapping[str, object], at: str, keys: Sequence[str]) -> None:
-        for key in table:
-            if key not in keys:
-                where = f"{at}.{key}" if at else key
-                self._refuse(where, f"one of {', '.join(keys)}; this key is unknown")
-
-    def _refuse(self, key: str, expected: str) -> NoReturn:
-        raise self._error(key, f"expected {expected}")
-
-    def _error(self, key: str, expected: str) -> ScenarioError:
-        source = self._tables.source_of(tuple(key.split(".")), self._path)
-        return ScenarioError(source, key, expected)
+def _lengths(reader: Reader, table: Mapping[str, object], key: str) -> tuple[int, int]:
+    found = table.get(key.rpartition(".")[2])
+    if (
+        not isinstance(found, list)
+        or len(found) != 2
+        or not all(isinstance(one, int) and not isinstance(one, bool) for one in found)
+        or not 1 <= found[0] <= found[1]
+    ):
+        reader.refuse(key, f"two whole numbers [least, most], from 1 up, found {found!r}")
+    return found[0], found[1]

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from inference.domain.action import Action, SetBrake, SetCap
 from inference.errors import InferenceError
+from inference.policies.precedence import effective_clock
 from inference.policies.protocols import PowerPolicy
 from inference.row.load import MINUTE_NS, arrivals_ns
 from inference.row.pool import Draft, Pool
@@ -38,7 +39,7 @@ class _Row:
         self.row = row
         self.profile = profile
         self.policy = policy
-        self.bins = row.days * DAY_BINS
+        self.bins = row.minutes * 60
         self.power_w = np.zeros(self.bins, dtype=np.float32)
         self.pools = pools_of(row, profile)
         self.cap_mhz = [0] * row.servers
@@ -145,24 +146,25 @@ class _Row:
                 pool.set_clock(slots, clock_mhz, now * BIN_NS)
 
     def _clock_mhz(self, server: int) -> int:
-        """Brake over cap over the highest clock; a cap above that changes nothing."""
-        if self.braked[server]:
-            return self.row.brake_clock_mhz
-        highest = self.profile.clock_mhz_max
-        return min(highest, self.cap_mhz[server] or highest)
+        row, highest = self.row, self.profile.clock_mhz_max
+        braked = self.braked[server]
+        return effective_clock(highest, self.cap_mhz[server], braked, row.brake_clock_mhz)[0]
+
+
+def busy_shares(row: RowScenario) -> Float64:
+    """Offered load of each minute of a row's run."""
+    return row.load.busy(row.minutes, np.random.default_rng([row.seed, 0]))
 
 
 def pools_of(row: RowScenario, profile: ServerProfile) -> list[Pool]:
     """The row's servers by workload, with the requests of the whole run. The same scenario gives the same requests."""
-    minutes = row.days * DAY_BINS * BIN_NS // MINUTE_NS
-    rng = np.random.default_rng([row.seed, 0])
-    busy = row.load.busy(minutes, rng)
-    bursts = row.load.bursts_ns(row.days, rng)
+    busy = busy_shares(row)
+    bursts = row.load.bursts_ns(row.minutes, np.random.default_rng([row.seed, 1]))
     counts = servers_by_workload(row.workloads, row.servers)
     fastest = profile.at_clock(profile.clock_mhz_max)
     pools, first = [], 0
-    for index, (workload, count) in enumerate(zip(row.workloads, counts, strict=True), 1):
-        rng = np.random.default_rng([row.seed, index])
+    for index, (workload, count) in enumerate(zip(row.workloads, counts, strict=True)):
+        rng = np.random.default_rng([row.seed, 2, index])
         prompts, outputs = workload.lengths(20_000, rng)
         served_ns = fastest.prefill_time_ns(prompts) + fastest.decode_time_ns(prompts, outputs)
         per_minute = busy * count * MINUTE_NS / float(served_ns.mean())

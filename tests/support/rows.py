@@ -1,6 +1,6 @@
 """A server whose figures are easy to reckon by hand, and a policy that follows a script; for tests of the row."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -44,7 +44,7 @@ class Scripted:
 
     telemetry_ns = 2 * SECOND_NS
 
-    def __init__(self, script: dict[int, Sequence[Action]] | None = None) -> None:
+    def __init__(self, script: Mapping[int, Sequence[Action]] | None = None) -> None:
         """Follow a script: actions by the second at which their sample arrives."""
         self.script = script or {}
         self.seen: list[tuple[int, float]] = []
@@ -55,12 +55,16 @@ class Scripted:
 
 
 def hand_row(
-    servers: int = 4, busy: float = 0.6, seed: int = 1, provisioned_w: float = 300.0
+    servers: int = 4,
+    busy: float = 0.6,
+    seed: int = 1,
+    provisioned_w: float = 300.0,
+    days: float = 0.125,
 ) -> RowScenario:
-    """A day of a small row of two workloads, one of each priority."""
+    """Three hours of a small row of two workloads, one of each priority; load rises all the time."""
     workloads = (
         Workload("short", 0.5, Priority.LOW, (100, 900), (100, 900)),
         Workload("long", 0.5, Priority.HIGH, (1000, 5000), (500, 3000)),
     )
-    load = LoadShape(busy, busy / 2)
-    return RowScenario("hand", servers, servers, provisioned_w, 1, seed, load, workloads)
+    load = LoadShape(busy, busy / 2, peak_hour=4.0)
+    return RowScenario("hand", servers, servers, provisioned_w, days, seed, load, workloads)

@@ -44,7 +44,7 @@ def test_a_minute_without_load_has_no_arrivals() -> None:
 def test_bursts_come_within_a_second() -> None:
     shape = LoadShape(0.5, 0.5, bursts_per_day=4.0, burst_per_server=2.0)
     rng = np.random.default_rng(4)
-    bursts = shape.bursts_ns(50, rng)
+    bursts = shape.bursts_ns(50 * 1440, rng)
     assert len(bursts) == pytest.approx(200, rel=0.3)
     arrivals = shape.burst_arrivals_ns(bursts, 10, rng)
     assert len(arrivals) == pytest.approx(20 * len(bursts), rel=0.1)

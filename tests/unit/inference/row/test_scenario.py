@@ -77,7 +77,7 @@ def test_every_policy_is_made_by_its_name(tmp_path: Path) -> None:
         ("servers = 8", "servers = true", "row.servers", "whole number"),
         ("servers = 8", "servers = 3", "row.servers", "each workload"),
         ("servers = 8", "severs = 8", "row.severs", "unknown"),
-        ("days = 1", "days = 1.5", "row.days", "whole number"),
+        ("days = 1", "days = 0", "row.days", "from 0.01 to 366"),
         ("seed = 3", "", "row.seed", "found None"),
         ("busy_peak = 0.7", "busy_peak = nan", "load.busy_peak", "from 0.01 to 0.98"),
         ("busy_valley = 0.3", "busy_valley = 0.9", "load.busy_valley", "from 0 to 0.7"),
