@@ -69,4 +69,4 @@ class Lengths2024:
     def _drawn(self, which: str, count: int, random: np.random.Generator) -> Int64:
         percentiles, tokens = percentiles_2024(self.service, which)
         drawn = np.interp(random.uniform(0.0, 100.0, count), percentiles, tokens)
-        return np.maximum(1, np.rint(drawn)).astype(np.int64)
+        return np.rint(drawn).astype(np.int64)

@@ -1,7 +1,8 @@
 """Traces with a given share of each of DynamoLLM's nine request classes (HPCA 2025, table of classes).
 
-The paper's own hour of conversation has other shares than the public 2023 trace, and its results depend on them; so a
-trace can be made with either.
+With the bins as printed, the paper's own hour of conversation has other shares than the public 2023 trace, and its results
+depend on them; so a trace can be made with either. (With the public trace's own terciles as bins its shares are the
+paper's to about a point: `policies.dynamo.classes.TERCILES`.)
 """
 
 from collections.abc import Mapping

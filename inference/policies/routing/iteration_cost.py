@@ -1,8 +1,9 @@
 """The router paper's linear time of an iteration, shared by the policies that reckon with it (Intelligent Router, section 4)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from inference.domain.view import ClusterView
+from inference.domain.view import Resident
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,6 @@ class IterationCost:
         return max(self.base_s, variable_s)
 
 
-def context_tokens(replica: int, view: ClusterView) -> int:
-    """Tokens of context that decode at a replica, or will once their prompts are through."""
-    return sum(one.prompt_tokens + one.generated_tokens for one in view.residents(replica))
+def context_of(residents: Sequence[Resident]) -> int:
+    """Tokens of context that requests at a replica decode with, or will once their prompts are through."""
+    return sum(one.prompt_tokens + one.generated_tokens for one in residents)

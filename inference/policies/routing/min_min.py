@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from inference.domain.request import Request
 from inference.domain.view import ClusterView
-from inference.policies.routing.iteration_cost import IterationCost, context_tokens
+from inference.policies.routing.iteration_cost import IterationCost, context_of
 
 
 @dataclass(slots=True)
@@ -34,5 +34,5 @@ class MinMin:
         )
         own = request.prompt_tokens + request.output_tokens / 2
         return prefill_s + request.output_tokens * self.cost.iteration_s(
-            0, context_tokens(replica, view) + own
+            0, context_of(view.residents(replica)) + own
         )

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from inference.domain.request import Request
 from inference.domain.view import ClusterView
 from inference.policies.routing.chooser import WAIT
-from inference.policies.routing.iteration_cost import IterationCost, context_tokens
+from inference.policies.routing.iteration_cost import IterationCost, context_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +82,8 @@ class LeastMixing:
         """The best replica, or `WAIT`."""
         best, best_score, best_context, best_residents = WAIT, 0.0, 0, 0
         for replica in replicas:
-            context = context_tokens(replica, view)
-            residents = len(view.residents(replica))
+            here = view.residents(replica)
+            context, residents = context_of(here), len(here)
             score = self.impact.score(
                 request.prompt_tokens, request.output_tokens, residents, context
             )

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from inference.domain.action import Route
 from inference.policies.routing.chooser import WAIT
 from inference.policies.routing.decode_balance import BinPacking, EvenDecodes, LeastWorkLeft
-from inference.policies.routing.iteration_cost import IterationCost, context_tokens
+from inference.policies.routing.iteration_cost import IterationCost, context_of
 from inference.policies.routing.max_capacity import MaxCapacity
 from inference.policies.routing.min_min import MinMin
 from inference.policies.routing.round_robin import RoundRobin
@@ -117,7 +117,7 @@ def test_iteration_cost_has_a_floor():
     cost = IterationCost()
     assert cost.iteration_s(0, 10) == 0.02
     assert cost.iteration_s(1000, 2000) == pytest.approx(0.32 + 0.066)
-    assert context_tokens(0, cluster([(100, 9), (10, 9)])) == 110
+    assert context_of(cluster([(100, 9), (10, 9)]).residents(0)) == 110
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,7 @@ def test_equal_scores_go_to_the_least_context():
     """All at the bottom of the scale: context decides, or one replica would be heaped up."""
     view = busy()
     assert LeastMixing().choose([0, 1], request(9, 900_000, 10), view, 0) == 0
+    assert LeastMixing().choose([1, 0], request(9, 900_000, 10), view, 0) == 0
 
 
 def test_waits_below_the_minimum_but_not_for_ever():

@@ -64,6 +64,8 @@ def test_merged_is_in_order_and_stable():
     both = merged([one, other], "both")
     assert both.prompt_tokens.tolist() == [1, 3, 4, 2]
     assert both.model.tolist() == [0, 1, 1, 0]
+    at_once = merged([trace_of("t", [0] * 50, [k] * 50, [1] * 50) for k in (1, 2, 3)], "at once")
+    assert at_once.prompt_tokens.tolist() == [1] * 50 + [2] * 50 + [3] * 50
 
 
 def test_first():
@@ -95,6 +97,12 @@ def test_refusals_name_the_argument(change, key):
     with pytest.raises(TraceError) as caught:
         change()
     assert caught.value.key == key
+
+
+def test_both_ends_of_a_range_are_drawn():
+    trace = service_mix([Service("coin", 1, (5, 6), (7, 7))], 10, 100, 1, "coin")
+    assert set(trace.prompt_tokens.tolist()) == {5, 6}
+    assert set(trace.output_tokens.tolist()) == {7}
 
 
 def test_polca_mix():
