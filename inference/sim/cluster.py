@@ -74,7 +74,7 @@ class Cluster:
         self.events = events
         self.ledger = ledger
         self.replicas: list[Replica] = []
-        self.columns = Columns(self.replicas, ledger)
+        self.columns = Columns(self.replicas)
         self.jobs: dict[int, Job] = {}
         self.held: deque[Job] = deque()
         self.finished = 0

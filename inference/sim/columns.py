@@ -8,7 +8,6 @@ from inference.domain.request import Phase
 from inference.domain.view import Resident
 from inference.policies.batching.queue import Stage, StageState
 from inference.sim.job import Job
-from inference.sim.ledger import Ledger
 from inference.sim.replica import Replica
 
 
@@ -37,10 +36,10 @@ class _Gauge(Sequence[int]):
 class _Energy(Sequence[float]):
     """Energy by replica, booked up to the moment of the look."""
 
-    __slots__ = ("_ledger",)
+    __slots__ = ("_replicas",)
 
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
+    def __init__(self, replicas: list[Replica]) -> None:
+        self._replicas = replicas
 
     @overload
     def __getitem__(self, index: int) -> float: ...
@@ -48,17 +47,17 @@ class _Energy(Sequence[float]):
     def __getitem__(self, index: slice) -> Sequence[float]: ...
     def __getitem__(self, index: int | slice) -> float | Sequence[float]:
         if isinstance(index, slice):
-            return [one.energy_j for one in self._ledger.replicas[index]]
-        return self._ledger.replicas[index].energy_j
+            return [one.energy_j for one in self._replicas[index]]
+        return self._replicas[index].energy_j
 
     def __len__(self) -> int:
-        return len(self._ledger.replicas)
+        return len(self._replicas)
 
 
 class Columns:
     """Implements `domain.view.ClusterView`; the attributes are documented there."""
 
-    def __init__(self, replicas: list[Replica], ledger: Ledger) -> None:
+    def __init__(self, replicas: list[Replica]) -> None:
         self._replicas = replicas
         self.accepting: list[bool] = []
         self.role: list[int] = []
@@ -75,7 +74,7 @@ class Columns:
         self.kv_bytes_per_token: list[int] = []
         self.waiting_requests: Sequence[int] = _Gauge(replicas, _waiting)
         self.running_requests: Sequence[int] = _Gauge(replicas, _running)
-        self.energy_j: Sequence[float] = _Energy(ledger)
+        self.energy_j: Sequence[float] = _Energy(replicas)
 
     def add(self, replica: Replica, clock_mhz: int, accepting: bool) -> None:
         """A replica has come, with the next index."""

@@ -127,10 +127,7 @@ def _series(series: Series, pools: int, end_ns: int) -> SeriesColumns:
     power_w = energy_j / spans_s[:, None]
     running, waiting = np.zeros(rows, dtype=np.int64), np.zeros(rows, dtype=np.int64)
     gpus = np.zeros((rows, pools), dtype=np.int64)
-    for row in range(rows):
-        if not series.gauges:
-            break
-        gauge = series.gauges[min(row, len(series.gauges) - 1)]
+    for row, gauge in enumerate(series.gauges[:rows]):
         running[row], waiting[row] = gauge[0], gauge[1]
         for pool, count in gauge[2].items():
             gpus[row, pool] = count

@@ -122,6 +122,12 @@ class Replica:
         """Power of its GPUs now."""
         return self._run_power_w
 
+    @property
+    def energy_j(self) -> float:
+        """Energy of its GPUs up to now, the run at hand included."""
+        span_ns = self._events.now_ns - self._since_ns
+        return self._ledger.replicas[self.index].energy_j + self._run_power_w * span_ns * 1e-9
+
     def arrive(self, stage: Stage, now_ns: int) -> None:
         """A stage comes to wait here, and starts or cuts a run of iterations if the policy wants it."""
         queue = self.queue
@@ -170,19 +176,18 @@ class Replica:
             self._cut(now_ns)
 
     def drag(self, factor: float) -> None:
-        """Iterations take `factor` times their time from the next run on."""
+        """Iterations take `factor` times their time from the next iteration boundary on."""
         self._next_slowdown = factor
+        if self._iterations and not self._cut_short and not self.queue.prefilling:
+            self._cut(self._events.now_ns)
 
     def halt(self, now_ns: int) -> None:
         """Stop at once: the iteration at hand is lost, what earlier ones of the run decoded is kept."""
         if self._iterations:
             queue, done = self.queue, 0
             if not queue.prefilling:
-                elapsed = int((now_ns - self._since_ns) / self.slowdown)
-                batch = len(queue.decoding)
-                begun = self.latency.decodes_begun(batch, queue.context_tokens, elapsed)
-                done = min(begun - 1, self._iterations)
-            self._account(now_ns)
+                done = min(self._begun(now_ns) - 1, self._iterations)
+            self.settle_account(now_ns)
             self._iterations = 0
             self._expected = 0
             self._progress(done)
@@ -216,8 +221,18 @@ class Replica:
         self._settle(stage)
 
     def settle_account(self, now_ns: int) -> None:
-        """Book power and time up to now (at the end of the run, or for a reader of the energy column)."""
+        """Book power and time up to now, where the run of iterations at hand will not go on."""
+        if self._iterations and not self.queue.prefilling:
+            # Iterations that began before now; at a boundary the next one is not among them.
+            self._iterations = min(self._begun(now_ns - 1), self._iterations)
         self._account(now_ns)
+
+    def _begun(self, now_ns: int) -> int:
+        """How many iterations of the run of decodes at hand have begun by a time."""
+        if now_ns < self._since_ns:
+            return 0
+        elapsed, queue = int((now_ns - self._since_ns) / self.slowdown), self.queue
+        return self.latency.decodes_begun(len(queue.decoding), queue.context_tokens, elapsed)
 
     # --- the run of iterations ------------------------------------------------------------------
 

@@ -103,9 +103,15 @@ class Simulation:
             step_ns = max(1, plan.trace.duration_ns // PROGRESS_STEPS)
             events.schedule(step_ns, self._tell, (progress, step_ns))
         events.run(plan.end_ns)
-        end_ns = events.now_ns if plan.end_ns is None else min(plan.end_ns, events.now_ns)
+        # A cut run lasts until the cut, though nothing may happen shortly before it; a complete one to its last token.
+        cut = plan.end_ns is not None and self._alive()
+        end_ns = plan.end_ns if cut and plan.end_ns is not None else events.now_ns
+        events.now_ns = end_ns
         for replica in self.cluster.replicas:
             replica.settle_account(end_ns)
+        series = self._ledger.series
+        if series is not None and len(series.gauges) * series.period_ns < end_ns:
+            self._measure(series)  # the last row, cut short by the end
         spent = (time.process_time() - cpu_s, time.perf_counter() - wall_s)
         result = harvest(plan, self.cluster, self.operations, end_ns, spent)
         audit(self.cluster, result, complete=plan.end_ns is None)
@@ -115,6 +121,11 @@ class Simulation:
         return not self.cluster.fed or bool(self.cluster.jobs)
 
     def _gauge(self, series: Series, sequence: int) -> None:
+        self._measure(series)
+        if self._alive():
+            self._events.schedule(self._events.now_ns + series.period_ns, self._gauge, series)
+
+    def _measure(self, series: Series) -> None:
         cluster = self.cluster
         running = waiting = 0
         gpus: dict[int, int] = {}
@@ -125,8 +136,6 @@ class Simulation:
                 running += replica.queue.batch_size
                 waiting += len(replica.queue.waiting)
         series.gauges.append((running, waiting + len(cluster.held), gpus))
-        if self._alive():
-            self._events.schedule(self._events.now_ns + series.period_ns, self._gauge, series)
 
     def _tell(self, told: tuple[Callable[[float], None], int], sequence: int) -> None:
         progress, step_ns = told

@@ -1,0 +1,195 @@
+"""What an adversarial review of the simulator found: each test failed once."""
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pytest
+
+from inference.domain.action import (
+    Route,
+)
+from inference.domain.replica import Role
+from inference.policies.batching.continuous import MixedBatching
+from inference.policies.batching.request_level import RequestLevelBatching
+from inference.policies.batching.splitwise import SplitwiseBatching
+from inference.policies.routing.token_jsq import TokenJsq
+from inference.results.run import RunResult
+from inference.sim.faults import MachineLoss, Straggler
+from inference.sim.simulation import Plan, Simulation
+from inference.traces.trace import Trace, trace_of
+from tests.unit.inference.sim import toy
+from tests.unit.inference.sim.toy import MS
+
+
+def trace(*rows: tuple[int, int, int]) -> Trace:
+    arrivals, prompts, outputs = zip(*rows, strict=True)
+    return trace_of("toy", np.array(arrivals) * MS, np.array(prompts), np.array(outputs))
+
+
+def simulation(
+    plan_trace: Trace, replicas=None, routing=None, batching=None, **options
+) -> Simulation:
+    mechanisms = options.pop("mechanisms", {})
+    specs = replicas or [toy.replica()]
+    made = replace(toy.mechanisms(routing or TokenJsq(), batching), **mechanisms)
+    return Simulation(Plan("toy", 0, plan_trace, specs, made, **options))
+
+
+def run(plan_trace: Trace, replicas=None, routing=None, batching=None, **options) -> RunResult:
+    return simulation(plan_trace, replicas, routing, batching, **options).run()
+
+
+PAIR = (toy.replica(Role.PREFILL), toy.replica(Role.DECODE))
+
+
+@dataclass(slots=True)
+class Fixed:
+    """Routes by a list, the last entry for ever."""
+
+    routes: list[Route]
+    retry_ns: int = 0
+    seen: list[tuple[int, ...]] = field(default_factory=list)
+
+    def route(self, request, view, now_ns):
+        self.seen.append(tuple(view.kv_committed_bytes))
+        return self.routes.pop(0) if len(self.routes) > 1 else self.routes[0]
+
+    def idle(self, replica, view, now_ns): ...
+
+    def changed(self, view, now_ns): ...
+
+
+# --- failures and what routed requests hold -------------------------------------------------------
+
+
+# --- draining -------------------------------------------------------------------------------------
+
+
+# --- sharding -------------------------------------------------------------------------------------
+
+
+# --- accounting -----------------------------------------------------------------------------------
+
+
+def test_a_halted_run_counts_the_iterations_that_it_made():
+    """Two and a half of 99 decode iterations, then a prefill and 99 anew elsewhere."""
+    replicas = [toy.replica(), toy.replica()]
+    result = run(trace((0, 20, 100)), replicas, faults=[MachineLoss(0, 45 * MS)])
+    assert result.replicas.iterations.tolist() == [1 + 3, 1 + 99]
+
+
+def test_a_run_that_is_cut_lasts_until_the_cut():
+    """Nothing happens between the begin of the decodes and the end that was set."""
+    result = run(trace((0, 20, 100)), end_ns=500 * MS)
+    assert result.end_ns == 500 * MS
+    assert result.replicas.energy_j.tolist() == [pytest.approx(0.02 * 500 + 0.48 * 300)]
+    assert result.replicas.iterations.tolist() == [1 + 48]
+
+
+def test_a_run_that_ends_before_its_cut_lasts_no_longer():
+    assert run(trace((0, 20, 2)), end_ns=500 * MS).end_ns == 30 * MS
+
+
+def test_the_last_row_of_a_series_tells_of_the_end():
+    result = run(trace((0, 20, 4)), series_period_ns=40 * MS)
+    assert result.series is not None
+    assert result.series.running.tolist() == [1, 0]
+    short = run(trace((0, 20, 4)), series_period_ns=1000 * MS)
+    assert short.series is not None
+    assert short.series.pool_gpus.tolist() == [[1]]
+
+
+def test_the_energy_column_is_booked_up_to_the_moment():
+    made = simulation(trace((0, 20, 100)))
+    seen: list[float] = []
+    made.cluster.events.schedule(
+        520 * MS, lambda nothing, sequence: seen.append(made.cluster.columns.energy_j[0]), None
+    )
+    made.run()
+    assert seen == [pytest.approx(0.02 * 500 + 0.5 * 300)]
+
+
+def test_a_straggler_slows_the_run_at_hand():
+    """One of 20 iterations is over and the second runs when the machine slows down."""
+    requests = run(trace((0, 20, 21)), faults=[Straggler(0, 2.0, 35 * MS)]).requests
+    assert requests.completion_ns.tolist() == [(40 + 18 * 20) * MS]
+
+
+# --- the router -----------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Opening:
+    """Holds everything until a time, and looks again every 10 ms."""
+
+    opens_ns: int = 50 * MS
+    retry_ns: int = 10 * MS
+
+    def route(self, request, view, now_ns):
+        return Route(0, 0) if now_ns >= self.opens_ns else None
+
+    def idle(self, replica, view, now_ns): ...
+
+    def changed(self, view, now_ns): ...
+
+
+class Doubled:
+    """Predicts twice the output."""
+
+    def predict(self, request_id, prompt_tokens, output_tokens):
+        return 2 * output_tokens
+
+
+# --- memory ---------------------------------------------------------------------------------------
+
+
+class Never:
+    """Holds everything for ever: wrong on purpose."""
+
+    retry_ns = 0
+
+    def route(self, request, view, now_ns):
+        return None
+
+    def idle(self, replica, view, now_ns): ...
+
+    def changed(self, view, now_ns): ...
+
+
+# --- batches --------------------------------------------------------------------------------------
+
+
+def test_nobody_joins_a_batch_by_request_not_even_with_a_cache_from_elsewhere():
+    """The second's cache comes at 20.02 ms, while the first decodes from 10 to 60 ms."""
+    routing = Fixed([Route(1, 1), Route(0, 1)])
+    batching = RequestLevelBatching()
+    requests = run(trace((0, 10, 6), (0, 20, 2)), [toy.replica(), toy.replica()], routing, batching)
+    assert requests.requests.decode_start_ns.tolist() == [10 * MS, 60 * MS]
+
+
+@pytest.mark.parametrize(
+    "batching", [SplitwiseBatching(tokens_max=32), MixedBatching(tokens_max=16, chunked=True)]
+)
+def test_context_sums_are_those_of_the_batch(batching):
+    """Whatever joined, paused, moved or was cut: the sum is what its parts say."""
+    made = simulation(
+        trace(*[(7 * one, 5 + one * 3 % 40, 1 + one * 7 % 50) for one in range(60)]),
+        batching=batching,
+    )
+    queue = made.cluster.replicas[0].queue
+    wrong: list[int] = []
+
+    def look(nothing, sequence):
+        parts = sum(
+            one.context_tokens + one.left - (one.finish_at - queue.decoded)
+            for one in queue.decoding
+        )
+        if parts != queue.context_tokens:
+            wrong.append(made.cluster.events.now_ns)
+        if made.cluster.jobs:
+            made.cluster.events.schedule(made.cluster.events.now_ns + 3 * MS, look, None)
+
+    made.cluster.events.schedule(MS, look, None)
+    made.run()
+    assert not wrong
+    assert queue.context_tokens == 0
