@@ -12,6 +12,10 @@ from inference.domain.request import Priority
 
 SECOND_NS = 1_000_000_000
 
+RELEASE_BELOW = 0.95
+"""The paper does not say when the brake is let go. A crowded row draws up to nine tenths of its power even when braked, so a
+mark at T2 or lower might never be reached, and the row would stand still for good."""
+
 
 @dataclass(frozen=True, slots=True)
 class Level:
@@ -88,7 +92,7 @@ class ControlTable:
     edges: tuple[Edge, ...]
     transitions: tuple[tuple[int, ...], ...]
     brake_above: float = 1.0
-    release_below: float = 0.84
+    release_below: float = RELEASE_BELOW
 
     def __post_init__(self) -> None:
         shares = [edge.share for edge in self.edges]

@@ -7,15 +7,15 @@ from inference.policies.power.control_table import ControlTable, Delays, Level
 from inference.policies.power.controller import RowController
 
 
-def no_cap_table(release_below: float = 0.84) -> ControlTable:
+def no_cap_table() -> ControlTable:
     """One level, no caps."""
-    return ControlTable("no-cap", (Level("uncapped"),), (), ((0,),), release_below=release_below)
+    return ControlTable("no-cap", (Level("uncapped"),), (), ((0,),))
 
 
 def no_cap(
     provisioned_w: float, priorities: Sequence[Priority], *, delays: Delays | None = None
 ) -> RowController:
-    """The brake alone, released where POLCA would release it.
+    """The brake alone, let go where POLCA would let it go.
 
     Args:
         provisioned_w: power that the row may draw.

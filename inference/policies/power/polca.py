@@ -76,7 +76,6 @@ def polca_table(thresholds: Thresholds | None = None, caps: Caps | None = None) 
             (0, 1, 1, 2, 3),
             (0, 1, 1, 3, 3),
         ),
-        release_below=at.t2 - at.lift,
     )
 
 

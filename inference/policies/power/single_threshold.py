@@ -21,7 +21,6 @@ def single_threshold_table(
         ),
         edges=(Edge(threshold - lift, above=False), Edge(threshold, above=True)),
         transitions=((0, 0, 1), (0, 1, 1)),
-        release_below=threshold - lift,
     )
 
 
