@@ -61,7 +61,7 @@ def least_cost(mode: Mode) -> list[Target]:
     a100: MachineFigures = SPLITWISE_MACHINES["a100-80gb"]
     base = H100_MACHINES * SPLITWISE_MACHINES["h100-80gb"].cost
     price = Price(a100.cost, a100.cost)
-    return [_against_baseline("SW5", "cost", "aa", range(10, 41, 5), price, base, mode)]
+    return [_against_baseline("SW5", "cost", "aa", range(2, 31, 4), price, base, mode)]
 
 
 def _against_baseline(
