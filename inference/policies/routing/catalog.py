@@ -38,9 +38,11 @@ class Splitwise:
 
     Attributes:
         queue_tokens_max: pending tokens beyond which a prefill queue is too long.
+        repurpose_s: time in the mixed pool after which a replica changes its home pool; 0: never.
     """
 
     queue_tokens_max: Annotated[int, Range(1)] = 8192
+    repurpose_s: Annotated[float, Range(0, 1e6)] = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +149,11 @@ POLICIES: Mapping[str, Made] = MappingProxyType(
     {
         "splitwise": (
             Splitwise,
-            lambda settings, seed: PerModel(lambda: SplitwiseRouting(settings.queue_tokens_max)),
+            lambda settings, seed: PerModel(
+                lambda: SplitwiseRouting(
+                    settings.queue_tokens_max, round(settings.repurpose_s * NS_PER_S)
+                )
+            ),
             "Splitwise, section 4.2: prefill, decode and mixed pools",
         ),
         "token_jsq": (
