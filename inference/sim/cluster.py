@@ -68,6 +68,9 @@ class Cluster:
         held: requests that the policy holds, in order.
         finished: requests completed, refused or squashed.
         fed: whether every request of the trace has arrived.
+        lost: failures at hand by replica.
+        stopping: replicas that take no more requests, for good; of these, `draining` still hold some or their caches.
+        on_idle: told of a replica that may have nothing left to do.
     """
 
     def __init__(self, mechanisms: Mechanisms, events: EventQueue, ledger: Ledger) -> None:
@@ -79,6 +82,9 @@ class Cluster:
         self.held: deque[Job] = deque()
         self.finished = 0
         self.fed = False
+        self.lost: dict[int, int] = {}
+        self.stopping: set[int] = set()
+        self.draining: set[int] = set()
         self.mechanisms = mechanisms
         self._routing = mechanisms.routing
         self.transfers = mechanisms.transfers(events, self.replicas)
@@ -235,7 +241,8 @@ class Cluster:
         self.replicas[replica].queue.kv_used_bytes -= job.kv_bytes
         if job.output_tokens == 1:
             reckoning.moved(job.pledge)
-        reckoning.completed(job.pledge)
+        if self.replicas[job.decode_replica].incarnation == job.incarnations[1]:
+            reckoning.completed(job.pledge)  # else it failed, and has forgotten this single token
         self.ledger.completion_ns[job.request[0]] = now_ns
         self.ledger.replicas[replica].output_tokens += job.output_tokens
         self.close(job, Status.COMPLETED)
@@ -252,6 +259,14 @@ class Cluster:
             self.events.clear()  # only periodic calls are left, and there is nothing more to tell them
         elif self.held:
             self.offer_soon()
+        if self.draining:
+            self.check_drains()
+
+    def check_drains(self) -> None:
+        """A request has left some replica, which may be what a stopping one waits for."""
+        if self.on_idle is not None:
+            for index in sorted(self.draining):
+                self.on_idle(index)
 
     # --- KV transfers ---------------------------------------------------------------------------
 
@@ -285,6 +300,8 @@ class Cluster:
         job.decode = self._decode_stage(job, ready=True)
         self.replicas[job.decode_replica].arrive(job.decode, now_ns)
         self.replicas[source].release(held, now_ns)
+        if self.draining:
+            self.check_drains()
 
     def _both_live(self, job: Job) -> bool:
         """Whether neither replica has failed since the request was routed; if one has, the request begins anew."""
@@ -309,7 +326,10 @@ class Cluster:
             self.ledger.decode_start_ns,
         ):
             times[row] = NEVER
+        self.ledger.transfer_ns[row] = 0
         self.hold(job)
+        if self.draining:
+            self.check_drains()
 
     def hold(self, job: Job) -> None:
         """Back to the router, to be offered at this very time."""

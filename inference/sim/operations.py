@@ -1,7 +1,7 @@
 """Carries out what control and power policies ask for, and keeps them called at their periods."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from inference.domain.action import (
     Action,
@@ -54,7 +54,7 @@ class Operations:
         self._cluster = cluster
         self._alive = alive
         self._arbiters: dict[int, ClockArbiter] = {}
-        self._stopping: set[int] = set()
+        self._successors: dict[int, list[int]] = {}
         self.applied: dict[str, int] = {}
         self.row_power_w: list[tuple[int, float]] = []
         cluster.on_idle = self._retire_if_done
@@ -150,16 +150,26 @@ class Operations:
         if self._tune(action):
             self._count(type(action).__name__)
 
+    def _bounded(self, action: SetClock | SetCap | SetBrake) -> bool:
+        """Caps and brakes are of GPUs, and hold for the replicas that took them over."""
+        if isinstance(action, SetClock):
+            return False
+        successors = self._successors.get(action.replica, ())
+        landed = [self._tune(replace(action, replica=one)) for one in successors]
+        return any(landed)
+
     def _tune(self, action: SetClock | SetCap | SetBrake) -> bool:
         """Let the arbiter rule, and bring the replica to the clock in force if that has changed."""
         index, cluster = action.replica, self._cluster
         replica = cluster.replicas[index]
+        if cluster.ledger.replicas[index].stopped_ns >= 0:
+            return self._bounded(action)
         try:
             ruling = self._arbiter(replica).apply(action)
         except ValueError as wrong:
             raise PolicyError(f"{type(action).__name__} of replica {index}: {wrong}") from wrong
-        if not ruling.changed or cluster.ledger.replicas[index].stopped_ns >= 0:
-            return ruling.changed
+        if not ruling.changed:
+            return False
         made, clock_mhz = cluster.mechanisms, ruling.clock_mhz
         power = None if made.power is None else made.power(replica.spec).at_clock(clock_mhz)
         latency = made.latency(replica.spec).at_clock(clock_mhz)
@@ -189,33 +199,34 @@ class Operations:
 
     def _ready(self, replicas: list[int], sequence: int) -> None:
         for index in replicas:
-            if index not in self._stopping:
+            if index not in self._cluster.stopping:
                 self._cluster.columns.accepting[index] = True
         self._cluster.rerouted()
 
     def _stop(self, replica: Replica) -> bool:
         index = replica.index
-        if index in self._stopping:
+        if index in self._cluster.stopping:
             return False
-        self._stopping.add(index)
+        self._cluster.stopping.add(index)
+        self._cluster.draining.add(index)
         self._cluster.columns.accepting[index] = False
         self._cluster.rerouted()
         self._retire_if_done(index)
         return True
 
     def _retire_if_done(self, index: int) -> None:
-        if index not in self._stopping or self._cluster.columns.pending_tokens[index]:
-            return
-        totals = self._cluster.ledger.replicas[index]
-        if totals.stopped_ns < 0:
-            totals.stopped_ns = self._cluster.events.now_ns
-            self._cluster.replicas[index].retire(self._cluster.events.now_ns)
+        """A draining replica goes when nobody's tokens or caches are there, those on their way elsewhere included."""
+        cluster = self._cluster
+        if index in cluster.draining and cluster.columns.reckoning.settled(index):
+            cluster.draining.remove(index)
+            cluster.ledger.replicas[index].stopped_ns = cluster.events.now_ns
+            cluster.replicas[index].retire(cluster.events.now_ns)
 
     def _reshard(self, action: Reshard) -> bool:
         old = [self._replica(index, "Reshard") for index in action.replicas]
         if len(set(action.replicas)) != len(old):
             raise PolicyError(f"Reshard: a replica is named twice in {action.replicas}")
-        gone = [one.index for one in old if one.index in self._stopping]
+        gone = [one.index for one in old if one.index in self._cluster.stopping]
         if gone:
             raise PolicyError(f"Reshard: replicas {gone} are being stopped")
         had, wanted = sum(one.spec.tp for one in old), sum(spec.tp for spec in action.specs)
@@ -223,25 +234,45 @@ class Operations:
             raise PolicyError(
                 f"Reshard: {wanted} GPUs wanted of the {had} that {action.replicas} hold"
             )
+        if {(one.spec.model_id, one.spec.model) for one in old} != {
+            (spec.model_id, spec.model) for spec in action.specs
+        }:
+            raise PolicyError(f"Reshard: replicas {action.replicas} serve another model")
         events = self._cluster.events
         events.schedule(events.now_ns + action.copy_ns, self._switch, action)
-        return True
+        return False  # counted when it is done
 
     def _switch(self, action: Reshard, sequence: int) -> None:
         """The weights are in place: the new replicas take over, after a pause."""
         cluster, now_ns = self._cluster, self._cluster.events.now_ns
-        sources = [index for index in action.replicas if index not in self._stopping]
+        sources = [index for index in action.replicas if index not in self._cluster.stopping]
         if len(sources) < len(action.replicas):
             return  # one was stopped meanwhile: its GPUs are not ours any more
+        if any(cluster.lost.get(index) for index in sources):
+            return  # its machine is down: there is nothing to copy from, and nowhere to
         fresh = [cluster.add(spec, accepting=False) for spec in action.specs]
         targets = [one.index for one in fresh]
         for one in fresh:
             one.halt(now_ns)
         relocation.evacuate(cluster, sources, targets)
         for index in sources:
-            self._stopping.add(index)
+            self._cluster.stopping.add(index)
             cluster.ledger.replicas[index].stopped_ns = now_ns
+        self._inherit(sources, targets)
+        self._count("Reshard")
         cluster.events.schedule(now_ns + action.pause_ns, self._resume, targets)
+
+    def _inherit(self, sources: list[int], targets: list[int]) -> None:
+        """What bounds the clock of the GPUs goes on doing so: the lowest cap, and any brake."""
+        rulers = [self._arbiters[index] for index in sources if index in self._arbiters]
+        caps = [one.cap_mhz for one in rulers if one.cap_mhz]
+        for target in targets:
+            if caps:
+                self._tune(SetCap(target, min(caps)))
+            if any(one.braked for one in rulers):
+                self._tune(SetBrake(target, True))
+        for index in sources:
+            self._successors[index] = targets
 
     def _resume(self, targets: list[int], sequence: int) -> None:
         for index in targets:

@@ -24,8 +24,11 @@ def _jobs(stages: Sequence[Stage]) -> list[Job]:
 
 
 def fail(cluster: Cluster, index: int) -> None:
-    """A replica's machine is lost: its requests begin anew elsewhere (Splitwise, section 4.4). Harmless when repeated."""
+    """A replica's machine is lost: its requests begin anew elsewhere (Splitwise, section 4.4). Losses may overlap."""
     replica, columns = cluster.replicas[index], cluster.columns
+    cluster.lost[index] = cluster.lost.get(index, 0) + 1
+    if cluster.ledger.replicas[index].stopped_ns >= 0:
+        return  # its GPUs were given back: somebody else's loss
     jobs = _jobs(_stages(replica))
     replica.halt(cluster.events.now_ns)
     for stage in [*replica.queue.decoding]:
@@ -36,10 +39,15 @@ def fail(cluster: Cluster, index: int) -> None:
     cluster.rerouted()
     for job in jobs:
         cluster.restart(job)
+    if cluster.draining:
+        cluster.check_drains()
 
 
 def recover(cluster: Cluster, index: int) -> None:
-    """A failed replica serves again, empty."""
+    """A failed replica serves again, empty, once all its losses are over; a stopped one never."""
+    cluster.lost[index] -= 1
+    if cluster.lost[index] or index in cluster.stopping:
+        return
     cluster.columns.accepting[index] = True
     cluster.replicas[index].resume(cluster.events.now_ns)
     cluster.rerouted()
@@ -143,6 +151,8 @@ def move(cluster: Cluster, request_id: int, source: int, target: int) -> bool:
     withdraw(cluster, job)
     job.prefill = job.decode = None
     cluster.place(job, target, target)
+    if cluster.draining:
+        cluster.check_drains()
     return True
 
 

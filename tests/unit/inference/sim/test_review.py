@@ -6,9 +6,15 @@ import numpy as np
 import pytest
 
 from inference.domain.action import (
+    Reshard,
     Route,
+    SetBrake,
+    SetCap,
+    SquashRequest,
+    StopReplica,
 )
 from inference.domain.replica import Role
+from inference.errors import PolicyError
 from inference.policies.batching.continuous import MixedBatching
 from inference.policies.batching.request_level import RequestLevelBatching
 from inference.policies.batching.splitwise import SplitwiseBatching
@@ -62,10 +68,85 @@ class Fixed:
 # --- failures and what routed requests hold -------------------------------------------------------
 
 
+def test_a_single_token_outlives_the_decode_replica_that_it_was_promised_to():
+    """Its prefill ends after the other machine failed: nothing is given back there twice."""
+    result = run(trace((0, 20, 1)), PAIR, Fixed([Route(0, 1)]), faults=[MachineLoss(1, 5 * MS)])
+    assert result.requests.restarts.tolist() == [0]
+
+
+def test_a_request_that_begins_anew_forgets_its_transfer():
+    """First a pair, then, with the decode machine gone, one replica: no transfer is seen."""
+    routes = Fixed([Route(0, 1), Route(0, 0)])
+    requests = run(trace((0, 10, 50)), PAIR, routes, faults=[MachineLoss(1, 100 * MS)]).requests
+    assert requests.restarts.tolist() == [1]
+    assert requests.transfer_ns.tolist() == [0]
+
+
+def test_a_stopped_replica_does_not_come_back_from_a_failure():
+    replicas = [toy.replica(), toy.replica()]
+    script = toy.Script([[StopReplica(0)]])
+    faults = [MachineLoss(0, 20 * MS, 20 * MS)]
+    result = run(trace((10, 5, 2), (60, 5, 2)), replicas, controls=[script], faults=faults)
+    assert result.requests.prefill_replica.tolist() == [1, 1]
+
+
+def test_a_draining_replica_that_fails_gives_its_gpus_back():
+    replicas = [toy.replica(), toy.replica()]
+    script = toy.Script([[], [StopReplica(0)]], period_ns=10 * MS)
+    faults = [MachineLoss(0, 20 * MS, 500 * MS)]
+    result = run(trace((0, 5, 30)), replicas, controls=[script], faults=faults)
+    assert result.replicas.stopped_ns[0] == 20 * MS
+
+
+def test_two_losses_of_one_machine_overlap():
+    """It is back when both are over."""
+    faults = [MachineLoss(0, 10 * MS, 30 * MS), MachineLoss(0, 20 * MS, 100 * MS)]
+    requests = run(trace((30, 10, 2)), faults=faults).requests
+    assert requests.prefill_start_ns.tolist() == [120 * MS]
+
+
 # --- draining -------------------------------------------------------------------------------------
 
 
+def test_a_stopped_source_keeps_its_gpus_until_its_cache_has_left():
+    """The prefill ends at 100 ms; its cache takes until 100.2 ms."""
+    script = toy.Script([[], [StopReplica(0)]], period_ns=20 * MS)
+    result = run(trace((0, 100, 4)), PAIR, Fixed([Route(0, 1)]), controls=[script])
+    assert result.replicas.stopped_ns[0] == 100 * MS + 200_000
+    assert result.requests.restarts.tolist() == [0]
+
+
+def test_a_stopped_target_retires_though_its_last_request_ends_elsewhere():
+    script = toy.Script([[], [StopReplica(1)]], period_ns=5 * MS)
+    result = run(trace((0, 20, 1), (30, 5, 1)), PAIR, Fixed([Route(0, 1), Route(0, 0)]),
+                 controls=[script])  # fmt: skip
+    assert result.replicas.stopped_ns[1] == 20 * MS
+
+
 # --- sharding -------------------------------------------------------------------------------------
+
+
+def test_resharding_keeps_cap_and_brake_of_the_gpus():
+    replicas = [toy.replica(), toy.replica()]
+    actions = [[SetCap(0, 400), Reshard((0, 1), (toy.replica(tp=2),), 35 * MS)]]
+    made = simulation(trace((0, 10, 20)), replicas, controls=[toy.Script(actions)])
+    made.run()
+    assert made.cluster.columns.clock_mhz[2] == 400
+
+
+def test_an_action_on_a_retired_replica_takes_no_effect_and_is_not_counted():
+    replicas = [toy.replica(), toy.replica()]
+    actions = [[StopReplica(0)], [SetBrake(0, True)]]
+    made = simulation(trace((10, 10, 20)), replicas, controls=[toy.Script(actions, 20 * MS)])
+    result = made.run()
+    assert "actions_SetBrake" not in result.facts
+
+
+def test_gpus_are_not_sharded_for_another_model_while_they_hold_requests():
+    other = replace(toy.replica(tp=2), model_id=1)
+    script = toy.Script([[Reshard((0, 1), (other,), 35 * MS)]])
+    with pytest.raises(PolicyError, match="model"):
+        run(trace((0, 10, 20)), [toy.replica(), toy.replica()], controls=[script])
 
 
 # --- accounting -----------------------------------------------------------------------------------
@@ -156,6 +237,16 @@ class Never:
     def changed(self, view, now_ns): ...
 
 
+def test_a_squashed_request_lets_its_draining_replica_go():
+    replicas = [toy.replica(), toy.replica()]
+    actions = [[], [StopReplica(0), SquashRequest(0, 0)]]
+    routing = Fixed([Route(0, 0), Route(1, 1)])
+    made = simulation(trace((0, 10, 2), (3, 10, 9)), replicas, routing,
+                      controls=[toy.Script(actions, 5 * MS)])  # fmt: skip
+    made.cluster.replicas[0].halt(0)
+    assert made.run().replicas.stopped_ns[0] == 5 * MS
+
+
 # --- batches --------------------------------------------------------------------------------------
 
 
@@ -193,3 +284,12 @@ def test_context_sums_are_those_of_the_batch(batching):
     made.run()
     assert not wrong
     assert queue.context_tokens == 0
+
+
+def test_a_cap_that_lands_after_resharding_holds_for_the_same_gpus():
+    replicas = [toy.replica(), toy.replica()]
+    actions = [[SetCap(1, 400, 60 * MS), Reshard((0, 1), (toy.replica(tp=2),), 35 * MS)]]
+    made = simulation(trace((0, 10, 20)), replicas, controls=[toy.Script(actions)])
+    result = made.run()
+    assert made.cluster.columns.clock_mhz[2] == 400
+    assert result.facts["actions_SetCap"] == "1"
