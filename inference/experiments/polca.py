@@ -351,10 +351,10 @@ def brake_timing(runs: Evaluation) -> tuple[Target, ...]:
     )
 
 
-def polca_targets(
+def evaluation(
     *, days: float | None = None, seed: int | None = None, effect: ClockEffect = "models"
-) -> tuple[Target, ...]:
-    """All of POLCA's targets.
+) -> Evaluation:
+    """The shipped row, ready to be judged.
 
     Args:
         days: instead of six weeks.
@@ -363,6 +363,25 @@ def polca_targets(
     """
     row = shipped_row("polca-provisioned")
     row = replace(row, days=days or row.days, seed=row.seed if seed is None else seed)
-    runs = Evaluation(row, effect)
-    targets = [*objectives(runs), *brakes(runs), *performance(runs), *brake_timing(runs)]
-    return (*targets, *headroom(runs), first_violation(runs))
+    return Evaluation(row, effect)
+
+
+def plus_30_targets(effect: ClockEffect = "models") -> tuple[Target, ...]:
+    """PO1, PO2, PO3 and PO6: 52 servers in the row of 40, under POLCA and its baselines. Takes a minute."""
+    runs = evaluation(effect=effect)
+    return (*objectives(runs), *brakes(runs), *performance(runs), *brake_timing(runs))
+
+
+def headroom_targets() -> tuple[Target, ...]:
+    """PO4: the row as provisioned, serving and training. Takes seconds."""
+    return headroom(evaluation())
+
+
+def oversubscription_targets(effect: ClockEffect = "models") -> tuple[Target, ...]:
+    """PO5: from none to 45 % added servers. Takes three minutes."""
+    return (first_violation(evaluation(effect=effect)),)
+
+
+def polca_targets(effect: ClockEffect = "models") -> tuple[Target, ...]:
+    """All of POLCA's targets, one after the other."""
+    return (*plus_30_targets(effect), *headroom_targets(), *oversubscription_targets(effect))

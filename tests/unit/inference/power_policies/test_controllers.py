@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -254,3 +255,8 @@ def test_the_table_draws_itself() -> None:
         "| low capped | 1110 MHz | no cap | uncapped | low at base | low at base | low capped | all capped* |",
         "| all capped | 1110 MHz | 1305 MHz | uncapped | low at base | low at base | all capped | all capped |",
     ]
+
+
+def test_the_documentation_shows_this_very_table() -> None:
+    page = Path(__file__).parents[4] / "docs" / "polca.md"
+    assert markdown(polca_table()) in page.read_text(encoding="utf-8")
