@@ -133,7 +133,9 @@ class Cluster:
         job, rows = arrival
         self._next_arrival(rows, 0)
         self.jobs[job.request[0]] = job
-        if self.held or not self._dispatch(job):
+        if self.held:
+            self.held.append(job)  # the next offer is due already: arrivals do not put it off
+        elif not self._dispatch(job):
             self.held.append(job)
             self._offer_later()
 
@@ -156,8 +158,10 @@ class Cluster:
         source, target = self.replicas[prefill], self.replicas[decode]
         each = columns.kv_bytes_per_token[decode]
         prompt_bytes = (prompt_tokens + 1) * each
-        output_bytes = (job.output_tokens - 1) * each
-        job.pledge = Pledge(prefill, decode, prompt_tokens, request[3], prompt_bytes, output_bytes)
+        job.output_bytes = (job.output_tokens - 1) * each
+        # Policies see what they were told of the output; the machine takes what it comes to.
+        told_bytes = (request[3] - 1) * each
+        job.pledge = Pledge(prefill, decode, prompt_tokens, request[3], prompt_bytes, told_bytes)
         job.incarnations = (source.incarnation, target.incarnation)
         self._check(job, source, target)
         job.step = Step.PREFILLING
@@ -169,7 +173,7 @@ class Cluster:
         stage = Stage(job, Phase.PREFILL, request[1], prompt_tokens, 0, 0, prompt_bytes, True)
         job.prefill = stage
         if prefill == decode:
-            stage.reserve_bytes = output_bytes
+            stage.reserve_bytes = job.output_bytes
         source.arrive(stage, now_ns)
         if prefill == decode and job.output_tokens > 1:
             job.decode = self._decode_stage(job, ready=False)
@@ -187,13 +191,18 @@ class Cluster:
                     f"routing: replica {replica.index} was chosen for a request of model "
                     f"{job.request.model}, but serves model {replica.spec.model_id}"
                 )
-        need = job.pledge.prompt_bytes + job.pledge.output_bytes + target.spec.model.weights_bytes
-        if need > target.queue.kv_capacity_bytes:
-            raise PolicyError(
-                f"routing: request {job.request.request_id} ({job.request.prompt_tokens} + {job.output_tokens} "
-                f"tokens) can never fit replica {target.index}: it needs {need} bytes with the weights, of "
-                f"{target.queue.kv_capacity_bytes}; refuse it, or give the replica more GPUs"
-            )
+        prompt_bytes = job.pledge.prompt_bytes
+        for replica, kv_bytes in (
+            (target, prompt_bytes + job.output_bytes),
+            (source, prompt_bytes),
+        ):
+            need = kv_bytes + replica.spec.model.weights_bytes
+            if need > replica.queue.kv_capacity_bytes:
+                raise PolicyError(
+                    f"routing: request {job.request.request_id} ({job.request.prompt_tokens} + {job.output_tokens} "
+                    f"tokens) can never fit replica {replica.index}: it needs {need} bytes with the weights, of "
+                    f"{replica.queue.kv_capacity_bytes}; refuse it, or give the replica more GPUs"
+                )
 
     def _decode_stage(self, job: Job, ready: bool) -> Stage:
         request = job.request
@@ -204,7 +213,7 @@ class Cluster:
             1,
             job.output_tokens - 1,
             request[2] + 1,
-            job.pledge.output_bytes,
+            job.output_bytes,
             ready,
         )
 
@@ -351,12 +360,19 @@ class Cluster:
             due_ns = self.events.now_ns + self._routing.retry_ns
             self._offer_expected = self.events.schedule(due_ns, self._offer, None)
 
+    def check_progress(self) -> None:
+        """Periodic calls keep a simulation going: make sure that there is more to it than them."""
+        oldest = next(iter(self.jobs.values()), None)
+        if oldest is not None and not any(replica.busy for replica in self.replicas):
+            self._check_patience(oldest)
+
     def _check_patience(self, job: Job) -> None:
         """A policy that holds for ever would keep the simulation going for ever."""
         held_ns = self.events.now_ns - job.request.arrival_ns
         if held_ns > HELD_NS_MAX:
             raise PolicyError(
-                f"routing: request {job.request.request_id} has been held for {held_ns // 10**9} s; refuse what cannot be served"
+                f"routing: request {job.request.request_id} has been held, or has waited for an idle replica, for "
+                f"{held_ns // 10**9} s; refuse what cannot be served"
             )
 
     def _offer(self, nothing: None, sequence: int) -> None:

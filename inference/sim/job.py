@@ -34,6 +34,7 @@ class Job:
         output_tokens: what it will truly generate; a policy may have been told another number.
         pledge: its replicas and what it takes of them, once routed.
         incarnations: of the two replicas when it was routed: another number later means that they failed in between.
+        output_bytes: KV memory that its decode will truly take, where its pledge has what was predicted.
         kv_bytes: KV memory that it holds at the replica that it runs at.
         prefill, decode: its stages, once made; a decode elsewhere is made when its cache arrives.
         step: how far it has come.
@@ -45,6 +46,7 @@ class Job:
         "decode",
         "incarnations",
         "kv_bytes",
+        "output_bytes",
         "output_tokens",
         "pledge",
         "prefill",
@@ -57,6 +59,7 @@ class Job:
         self.output_tokens = output_tokens
         self.pledge = UNROUTED
         self.incarnations = (0, 0)
+        self.output_bytes = 0
         self.kv_bytes = 0
         self.prefill: Stage | None = None
         self.decode: Stage | None = None

@@ -73,6 +73,7 @@ class Operations:
     def _decide(self, policy: ControlPolicy, sequence: int) -> None:
         if not self._alive():
             return
+        self._cluster.check_progress()
         events = self._cluster.events
         self.apply(policy.decide(self._cluster.columns, events.now_ns))
         events.schedule(events.now_ns + policy.period_ns, self._decide, policy)
@@ -80,6 +81,7 @@ class Operations:
     def _sample(self, row: Row, sequence: int) -> None:
         if not self._alive():
             return
+        self._cluster.check_progress()
         events = self._cluster.events
         power_w = row.server_power_w + sum([one.power_w for one in self._cluster.replicas])
         self.row_power_w.append((events.now_ns, power_w))

@@ -86,7 +86,7 @@ def evacuate(cluster: Cluster, sources: Sequence[int], targets: Sequence[int]) -
 
 def _roomiest(cluster: Cluster, targets: Sequence[int], job: Job) -> Replica | None:
     pending = cluster.columns.pending_tokens
-    need = job.pledge.prompt_bytes + job.pledge.output_bytes
+    need = job.pledge.prompt_bytes + job.output_bytes
     for index in sorted(targets, key=lambda one: (pending[one], one)):
         queue = cluster.replicas[index].queue
         committed = max(cluster.columns.kv_committed_bytes[index], queue.kv_used_bytes)

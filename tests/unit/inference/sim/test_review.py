@@ -20,6 +20,7 @@ from inference.policies.batching.request_level import RequestLevelBatching
 from inference.policies.batching.splitwise import SplitwiseBatching
 from inference.policies.routing.token_jsq import TokenJsq
 from inference.results.run import RunResult
+from inference.sim.audit import AuditError
 from inference.sim.faults import MachineLoss, Straggler
 from inference.sim.simulation import Plan, Simulation
 from inference.traces.trace import Trace, trace_of
@@ -214,6 +215,13 @@ class Opening:
     def changed(self, view, now_ns): ...
 
 
+def test_arrivals_do_not_put_off_the_next_offer():
+    """One every 5 ms: the retry of the first comes nevertheless."""
+    rows = [(at, 1, 1) for at in range(0, 200, 5)]
+    requests = run(trace(*rows), routing=Opening()).requests
+    assert requests.prefill_start_ns[0] == 50 * MS
+
+
 class Doubled:
     """Predicts twice the output."""
 
@@ -221,7 +229,20 @@ class Doubled:
         return 2 * output_tokens
 
 
+def test_policies_see_memory_promised_for_the_output_that_was_predicted():
+    routing = Fixed([Route(0, 0)])
+    run(trace((0, 10, 10), (1, 10, 10)), routing=routing, mechanisms={"predictor": Doubled()})
+    assert routing.seen == [(1_000,), (1_000 + 2 * 10 + 2 * 20,)]
+
+
 # --- memory ---------------------------------------------------------------------------------------
+
+
+def test_a_prompt_that_its_prefill_replica_can_never_hold_is_an_error_and_not_a_wait():
+    """4,800 tokens of two bytes fit the two GPUs of the target, not the one of the source."""
+    replicas = [toy.replica(Role.PREFILL), toy.replica(Role.DECODE, tp=2)]
+    with pytest.raises(PolicyError, match="can never fit replica 0"):
+        run(trace((0, 4_800, 3)), replicas, Fixed([Route(0, 1)]))
 
 
 class Never:
@@ -235,6 +256,16 @@ class Never:
     def idle(self, replica, view, now_ns): ...
 
     def changed(self, view, now_ns): ...
+
+
+def test_periodic_events_do_not_keep_a_stuck_run_going_for_ever():
+    with pytest.raises((AuditError, PolicyError), match="held"):
+        run(
+            trace((0, 10, 2)),
+            routing=Never(),
+            series_period_ns=60_000 * MS,
+            controls=[toy.Script([], period_ns=60_000 * MS)],
+        )
 
 
 def test_a_squashed_request_lets_its_draining_replica_go():
