@@ -6,6 +6,11 @@ from functools import partial
 
 from inference.experiments.greener import greener_targets
 from inference.experiments.outcome import Target
+from inference.experiments.polca import (
+    headroom_targets,
+    oversubscription_targets,
+    plus_30_targets,
+)
 from inference.experiments.power_calibration import calibration_targets
 from inference.experiments.splitwise import machines, phases, throughput
 
@@ -62,6 +67,9 @@ def _splitwise() -> tuple[Experiment, ...]:
 EXPERIMENTS: tuple[Experiment, ...] = (
     *_splitwise(),
     Experiment(GREENER, "greener profile", greener_targets),
+    Experiment(POLCA, "polca plus 30 percent", plus_30_targets),
+    Experiment(POLCA, "polca headroom", headroom_targets),
+    Experiment(POLCA, "polca oversubscription", oversubscription_targets),
     Experiment(CALIBRATION, "power model's anchors", calibration_targets),
 )
 
