@@ -139,6 +139,10 @@ def provision_command(
         str,
         typer.Option("--budget", metavar="N|COUNTxGPU", help="The scenario's own if not said."),
     ] = "",
+    around: Annotated[
+        int,
+        typer.Option("--around", min=0, help="Only splits so near the scenario's; 0: all."),
+    ] = 0,
     at_rate: Annotated[
         float, typer.Option("--at-rate", min=0.0, help="Search the least split at this rate.")
     ] = 0.0,
@@ -160,7 +164,7 @@ def provision_command(
     if at_rate:
         provision.provision_cheapest(search, (iso or Iso.MACHINES).value, at_rate, budget)
     elif iso is not None:
-        provision.provision_splits(search, iso.value, budget)
+        provision.provision_splits(search, iso.value, budget, around)
     else:
         provision.provision(search)
 
@@ -211,9 +215,17 @@ def profile_command(
 
 
 @app.command("scenarios")
-def scenarios_command(json: Json = False) -> None:
-    """List the scenarios that come with the product."""
-    listing.list_scenarios(as_json=json)
+def scenarios_command(
+    name: Annotated[
+        str, typer.Argument(help="Show every key of this one, with the file that sets it.")
+    ] = "",
+    json: Json = False,
+) -> None:
+    """List the scenarios that come with the product, or the keys of one."""
+    if name:
+        listing.show_scenario(name, as_json=json)
+    else:
+        listing.list_scenarios(as_json=json)
 
 
 @app.command("policies")

@@ -70,14 +70,26 @@ def provision(search: Search) -> None:
     _print_highest(found, search)
 
 
-def provision_splits(search: Search, by: By, budget: str) -> None:
-    """Print the splits within a budget that hold the objectives at the highest rate (iso-power, iso-cost)."""
+def provision_splits(search: Search, by: By, budget: str, around: int) -> None:
+    """Print the splits within a budget that hold the objectives at the highest rate (iso-power, iso-cost).
+
+    Args:
+        search: scenario and grid.
+        by: what the budget counts.
+        budget: as `budget_of` reads it.
+        around: only splits whose prefill machines differ from the scenario's by at most this; 0 for all.
+    """
     scenario = _begin(search)
     price, limit = split_price(scenario, by), budget_of(budget, scenario, by)
     try:
         splits = splits_within(price, limit)
     except ValueError as error:
         raise CommandError(f"--budget: {error}") from None
+    if around:
+        own = scenario.replicas[split_groups(scenario)[0]].count
+        splits = tuple(split for split in splits if abs(split.prefill - own) <= around)
+        if not splits:
+            raise CommandError(f"--around: no split within {around} of {own} prefill machines")
     with _judge(search) as judge:
         found = best_splits(_of_splits(judge, scenario), splits, search.rates, price)
         # The search took verdicts to be monotone: the winner's neighbouring rates are confirmed.

@@ -20,7 +20,7 @@ from inference.sweep.work import Task, made_of
 
 # fmt: off
 OF_THE_CLUSTER = (
-    "name", "source", "beside", "replicas", "routing", "batching", "transfer", "control", "power", "failures",
+    "name", "source", "beside", "replicas", "routing", "batching", "transfer", "power", "failures",
 )
 # fmt: on
 """Keys whose changes do not reach the scenarios beside: load, seed and limits are common, designs differ."""

@@ -28,7 +28,11 @@ from inference.sim.operations import Row
 from inference.sim.replica import Replica
 from inference.sim.simulation import Plan, Simulation
 from inference.sim.transfers import PrivateTransfers, SharedTransfers, Transfers
+from inference.traces.trace import Trace
 
+DYNAMO = "dynamo"
+SAMPLES_MAX = 2_000_000
+"""Rows of a run's series."""
 NS_PER_S = 1_000_000_000
 
 
@@ -87,38 +91,29 @@ def plan_of(scenario: Scenario, source: str = "") -> Plan:
     fleet = fleet_of(scenario, source)
     trace = trace_of_scenario(scenario, source)
     check_room(scenario, fleet, trace, source)
+    _check_series(scenario, trace, source)
     hardware = Hardware(scenario)
     for spec in dict.fromkeys(fleet.specs):
         hardware.latency(spec)
         hardware.power(spec)
-    window = scenario.report.iterations_window_s
-    return Plan(
+    plan = Plan(
         name=scenario.name,
         seed=scenario.seed,
         trace=trace,
         replicas=fleet.specs,
-        mechanisms=Mechanisms(
-            routing=routing_policy(
-                scenario.routing.policy,
-                scenario.routing.parameters,
-                seed=scenario.seed,
-                source=source,
-            ),
-            batching=_batching(scenario, source),
-            latency=hardware.latency,
-            power=hardware.power,
-            transfers=_transfers(scenario),
-        ),
+        mechanisms=_mechanisms(scenario, hardware, source),
         row=_row(scenario, fleet, source),
         faults=_faults(scenario),
-        series_period_ns=round(scenario.report.series_s * NS_PER_S),
-        window_ns=(_ns(window[0]), _ns(window[1])) if window else None,
+        series_period_ns=_ns(scenario.report.series_s),
+        window_ns=_window(scenario),
         end_ns=_ns(scenario.limits.end_s) or None,
         pools=fleet.pools,
         models=scenario.models,
-        provenance={**hardware.provenance, **_further_provenance(scenario, fleet)},
+        provenance=hardware.provenance,
         warnings=hardware.warnings,
     )
+    hardware.provenance.update(_further_provenance(scenario, fleet))
+    return _managed(plan, scenario, fleet, source) if _has_managers(scenario) else plan
 
 
 def simulate(
@@ -150,6 +145,60 @@ def _facts(scenario: Scenario, plan: Plan) -> dict[str, str]:
     }
 
 
+def _check_series(scenario: Scenario, trace: Trace, source: str) -> None:
+    period_s, duration_s = scenario.report.series_s, trace.duration_ns / NS_PER_S
+    if period_s and duration_s / period_s > SAMPLES_MAX:
+        expected = (
+            f"expected at least {duration_s / SAMPLES_MAX:.2g} s over {duration_s:g} s of trace"
+        )
+        raise ScenarioError(source, "report.series_s", f"{expected}, found {period_s:g}")
+
+
+def _has_managers(scenario: Scenario) -> bool:
+    return scenario.routing.policy == DYNAMO
+
+
+def _mechanisms(scenario: Scenario, hardware: Hardware, source: str) -> Mechanisms:
+    routing = scenario.routing
+    # Managers bring their own routing; until they do, any policy stands in.
+    name, parameters = (
+        ("token_jsq", {}) if _has_managers(scenario) else (routing.policy, routing.parameters)
+    )
+    return Mechanisms(
+        routing=routing_policy(name, parameters, seed=scenario.seed, source=source),
+        batching=_batching(scenario, source),
+        latency=hardware.latency,
+        power=hardware.power,
+        transfers=_transfers(scenario),
+    )
+
+
+def _managed(plan: Plan, scenario: Scenario, fleet: Fleet, source: str) -> Plan:
+    """The plan with DynamoLLM's managers in charge of its cluster."""
+    # Its planners need SciPy's solvers, a second of imports that other scenarios do without.
+    from inference.scenarios import dynamo
+
+    run = dynamo.managed(scenario, fleet, plan.trace, source)
+    mechanisms = replace(
+        plan.mechanisms,
+        routing=run.assembly.routing,
+        predictor=run.predictor,
+        classify=run.assembly.classify,
+    )
+    return replace(
+        plan,
+        replicas=run.assembly.replicas,
+        mechanisms=mechanisms,
+        controls=run.assembly.controls,
+        pools=run.pools,
+    )
+
+
+def _window(scenario: Scenario) -> tuple[int, int] | None:
+    window = scenario.report.iterations_window_s
+    return (_ns(window[0]), _ns(window[1])) if window else None
+
+
 def _ns(seconds: float) -> int:
     return round(seconds * NS_PER_S)
 
@@ -161,7 +210,8 @@ def _named(spec: ReplicaSpec) -> str:
 def _further_provenance(scenario: Scenario, fleet: Fleet) -> dict[str, Provenance]:
     """Of what is not bound to a kind of replica, where the scenario uses it."""
     used: dict[str, Provenance] = {}
-    if scenario.power is not None or scenario.control or any(one.clock_mhz for one in fleet.specs):
+    slowed = any(one.clock_mhz for one in fleet.specs)
+    if scenario.power is not None or _has_managers(scenario) or slowed:
         used["clock law"] = clock.PROVENANCE
     if scenario.transfer.mode in ("layerwise", "auto"):
         used["layer-wise KV transfer"] = kv_transfer.PROVENANCE

@@ -9,7 +9,17 @@ from inference.errors import ScenarioError
 from inference.scenarios import includes
 from inference.scenarios.includes import Tables
 from inference.scenarios.schema import Key, Refused, closest, decode
-from inference.scenarios.spec import Scenario, SplitwiseSlo
+from inference.scenarios.spec import (
+    MixTrace,
+    PoissonTrace,
+    Scenario,
+    ServicesTrace,
+    SplitwiseSlo,
+    TraceSpec,
+)
+
+REQUESTS_MAX = 30_000_000
+"""Requests of one run: columns of more do not fit into an ordinary machine's memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +30,13 @@ class Loaded:
         scenario: checked.
         source: its file.
         values: its tables after includes and overrides: `from_values` gives the same scenario again.
+        sources: file (or "argument") that set a key, by dotted key.
     """
 
     scenario: Scenario
     source: str
     values: Mapping[str, Any]
+    sources: Mapping[str, str]
 
 
 def load(path: Path | str, overrides: Sequence[str] = ()) -> Scenario:
@@ -45,7 +57,9 @@ def loaded(path: Path | str, overrides: Sequence[str] = ()) -> Loaded:
     found = locate(path)
     tables = includes.read(found)
     includes.override(tables, overrides)
-    return Loaded(_scenario(tables, str(found)), str(found), tables.values)
+    scenario = _scenario(tables, str(found))
+    sources = {".".join(key): source for key, source in tables.sources.items()}
+    return Loaded(scenario, str(found), tables.values, sources)
 
 
 def from_values(values: Mapping[str, Any], source: str = "argument") -> Scenario:
@@ -112,6 +126,7 @@ def check(scenario: Scenario) -> None:
         raise Refused(("slo", "kind"), "expected a scenario of one model, or kind classes")
     if scenario.transfer.mode == "compat" and scenario.transfer.gib_per_s:
         raise Refused(("transfer", "gib_per_s"), "expected 0 with mode compat, which has its own")
+    _check_size(scenario.trace)
     _check_clocks(scenario)
     if scenario.report.carbon != "none" and not scenario.report.series_s:
         raise Refused(("report", "series_s"), "expected above 0: carbon follows power over time")
@@ -161,6 +176,14 @@ def _check_groups(scenario: Scenario) -> None:
                 raise Refused(("replicas",), expected)
 
 
+def _check_size(trace: TraceSpec) -> None:
+    if isinstance(trace, PoissonTrace | MixTrace | ServicesTrace):
+        expected = trace.rate_per_s * trace.duration_s
+        if expected > REQUESTS_MAX:
+            most = f"expected at most {REQUESTS_MAX:,} requests in all, found about {expected:,.0f}"
+            raise Refused(("trace", "duration_s"), most)
+
+
 def _check_clocks(scenario: Scenario) -> None:
     """The published table was measured at the highest clock: another one would save energy and cost no time."""
     if scenario.latency == "context":
@@ -172,8 +195,8 @@ def _check_clocks(scenario: Scenario) -> None:
     ]
     if scenario.power is not None:
         slow.append(("power", "policy"))
-    if scenario.control:
-        slow.append(("control", "0", "policy"))
+    if scenario.routing.policy == "dynamo":
+        slow.append(("routing", "policy"))
     if slow:
         raise Refused(
             slow[0], 'expected latency = "context": the table knows the highest clock alone'

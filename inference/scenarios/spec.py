@@ -382,8 +382,8 @@ class Scenario:
         model_shares: of the requests by model, in proportion to each other; empty for equal ones.
         replicas: groups of replicas by name; replica indices count through them in this order.
         latency: "table" for the published table's rules (compat), "context" for cost by context length.
-        routing, batching, transfer: how requests find, share and change replicas.
-        control: periodic policies (scaling, sharding, clocks).
+        routing, batching, transfer: how requests find, share and change replicas. Routing policy "dynamo" brings
+            DynamoLLM's managers, which scale, shard and clock the cluster.
         power: controller of the whole row's power; None for none.
         failures: what goes wrong, and when.
         slo: objectives that results are held against; None for none.
@@ -402,7 +402,6 @@ class Scenario:
     routing: PolicySpec
     batching: BatchingSpec = field(default_factory=BatchingSpec)
     transfer: TransferSpec = field(default_factory=TransferSpec)
-    control: tuple[PolicySpec, ...] = ()
     power: PowerSpec | None = None
     failures: tuple[FailureSpec, ...] = ()
     slo: SloSpec | None = None

@@ -70,6 +70,20 @@ def test_listings_are_tables(jsim):
     assert "queue_tokens_max=8192" in jsim("policies")[1]
 
 
+def test_a_scenario_is_shown_key_by_key_with_the_file_that_sets_it(jsim):
+    out = jsim("scenarios", "quickstart")[1]
+    assert "trace.rate_per_s" in out
+    rows = {row["key"]: row for row in json.loads(jsim("scenarios", "quickstart", "--json")[1])}
+    assert rows["trace.rate_per_s"] == {
+        "key": "trace.rate_per_s",
+        "value": 14.0,
+        "set_in": "quickstart.toml",
+    }
+    assert rows["batching.tokens_max"]["set_in"] == "base-splitwise.toml"
+    assert rows["replicas.decode.tp"] == {"key": "replicas.decode.tp", "value": 8, "set_in": ""}
+    assert rows["models"]["value"] == ["bloom-176b"]
+
+
 def test_a_window_becomes_a_chrome_trace(jsim, tmp_path):
     status, out, _ = jsim("run", "quickstart", *SHORT, "--trace-window", "1:2")
     assert status == 0

@@ -66,6 +66,16 @@ def test_the_best_split_of_a_budget(jsim):
     assert found["confirmed"]["rate_per_s"] == 9
 
 
+def test_splits_may_be_kept_near_the_scenarios(jsim):
+    out = jsim("quickstart", *GRID, "--iso", "machines", "--around", "1")[1]
+    assert "3 splits" in out
+    status, _, err = jsim(
+        "quickstart", *GRID, "--iso", "machines", "--budget", "2", "--around", "1"
+    )
+    assert status == 2
+    assert "no split within 1 of 5 prefill machines" in err
+
+
 def test_the_least_cluster_for_a_rate(jsim):
     status, out, _ = jsim("quickstart", "--at-rate", "7")
     assert status == 0

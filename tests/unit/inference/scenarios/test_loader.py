@@ -71,6 +71,7 @@ def test_overrides_go_through_the_same_checks(small):
         ("report.iterations_window_s=[2,1]", "report.iterations_window_s", "from < to"),
         ("trace.rate_per_s=nan", "trace.rate_per_s", "finite"),
         ("trace.rate_per_s=inf", "trace.rate_per_s", "finite"),
+        ("trace.duration_s=1e8", "trace.duration_s", "at most 30,000,000 requests"),
         ("trace.duration_s=0", "trace.duration_s", "above 0"),
         ("batching.requests_max=0", "batching.requests_max", "from 1 to 65,536"),
         ("replicas.decode.tp=3", "replicas.decode.tp", "expected one of 1, 2, 4, 8"),
