@@ -46,7 +46,8 @@ def bloom_server(effect: ClockEffect = "models") -> ServerProfile:
         "DGX-A100, BLOOM-176B, TP 8, batch 1",
         "2026",
         "latency and GPU power of inference.models at the highest clock (measured rows of splitwise-sim, MIT)",
-        "the server around the GPUs and the effect of clocks are modelled: " + effect,
+        "the server around the GPUs and the effect of clocks are modelled; clocks by "
+        + ("models/clock.py and power_clock.py" if effect == "models" else "POLCA's figures alone"),
     )
     server = ModelledServer(
         latency_model(model, gpu, TENSOR_PARALLEL, "context"),
