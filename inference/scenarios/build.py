@@ -4,19 +4,17 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
-from inference.domain.replica import Gpu, Model, ReplicaSpec
+from inference.domain.replica import ReplicaSpec
 from inference.errors import ScenarioError
 from inference.models import clock, kv_transfer
 from inference.models.carbon import DUCK_PROVENANCE
-from inference.models.latency import latency_model, latency_provenance
-from inference.models.power import power_model, power_provenance
-from inference.models.protocols import LatencyModel, PowerModel
 from inference.models.provenance import Provenance
 from inference.models.server import server_kind, server_provenance
 from inference.policies.batching.protocol import BatchingPolicy
 from inference.policies.registry import disaggregation_policy, routing_policy
 from inference.results.run import RunResult
 from inference.scenarios.fleet import Fleet, check_room, fleet_of
+from inference.scenarios.hardware import Hardware
 from inference.scenarios.policies import BATCHING, POWER, RowContext
 from inference.scenarios.requests import trace_of_scenario
 from inference.scenarios.spec import MachineLoss, Scenario, SlowLink, Straggler
@@ -36,45 +34,6 @@ SAMPLES_MAX = 2_000_000
 NS_PER_S = 1_000_000_000
 
 
-class Hardware:
-    """The latency and power models of one run: one of each for a kind of replica, so that each counts its own coverage.
-
-    Attributes:
-        provenance: of every profile used, by what it describes.
-    """
-
-    def __init__(self, scenario: Scenario) -> None:
-        self._mode = scenario.latency
-        self._latency: dict[tuple[Model, Gpu, int], LatencyModel] = {}
-        self._power: dict[tuple[Model, Gpu, int], PowerModel] = {}
-        self._warn: list[Callable[[], tuple[str, ...]]] = []
-        self.provenance: dict[str, Provenance] = {}
-
-    def latency(self, spec: ReplicaSpec) -> LatencyModel:
-        """The latency model of a kind of replica, at its highest clock."""
-        kind = (spec.model, spec.gpu, spec.tp)
-        if kind not in self._latency:
-            made = latency_model(*kind, self._mode)
-            self._latency[kind] = made
-            self._warn.append(made.coverage.warnings)
-            self.provenance[f"latency {_named(spec)}"] = latency_provenance(*kind, self._mode)
-        return self._latency[kind]
-
-    def power(self, spec: ReplicaSpec) -> PowerModel:
-        """The power model of a kind of replica, at its highest clock."""
-        kind = (spec.model, spec.gpu, spec.tp)
-        if kind not in self._power:
-            made = power_model(*kind)
-            self._power[kind] = made
-            self._warn.append(made.warnings)
-            self.provenance[f"power {_named(spec)}"] = power_provenance(*kind)
-        return self._power[kind]
-
-    def warnings(self) -> tuple[str, ...]:
-        """What was extrapolated so far."""
-        return tuple(warning for ask in self._warn for warning in ask())
-
-
 def plan_of(scenario: Scenario, source: str = "") -> Plan:
     """Everything that one run is made of.
 
@@ -92,10 +51,7 @@ def plan_of(scenario: Scenario, source: str = "") -> Plan:
     trace = trace_of_scenario(scenario, source)
     check_room(scenario, fleet, trace, source)
     _check_series(scenario, trace, source)
-    hardware = Hardware(scenario)
-    for spec in dict.fromkeys(fleet.specs):
-        hardware.latency(spec)
-        hardware.power(spec)
+    hardware = Hardware(scenario, fleet)
     plan = Plan(
         name=scenario.name,
         seed=scenario.seed,
@@ -168,7 +124,7 @@ def _mechanisms(scenario: Scenario, hardware: Hardware, source: str) -> Mechanis
         routing=routing_policy(name, parameters, seed=scenario.seed, source=source),
         batching=_batching(scenario, source),
         latency=hardware.latency,
-        power=hardware.power,
+        power=hardware.power if hardware.powered else None,
         transfers=_transfers(scenario),
     )
 
@@ -201,10 +157,6 @@ def _window(scenario: Scenario) -> tuple[int, int] | None:
 
 def _ns(seconds: float) -> int:
     return round(seconds * NS_PER_S)
-
-
-def _named(spec: ReplicaSpec) -> str:
-    return f"{spec.model.name} {spec.gpu.name} tp{spec.tp}"
 
 
 def _further_provenance(scenario: Scenario, fleet: Fleet) -> dict[str, Provenance]:

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from inference.errors import InferenceError, ScenarioError
+from inference.errors import InferenceError, ProfileError, ScenarioError
+from inference.scenarios import hardware
 from inference.scenarios.build import plan_of, simulate
 from inference.scenarios.loader import load, shipped
 from inference.scenarios.objectives import broken, held, summary_of
@@ -144,3 +145,29 @@ def test_power_that_cannot_be_is_refused(changes, key, expected):
         plan_of(load("quickstart-baseline", changes), "q.toml")
     assert error.value.key == key
     assert expected in error.value.expected
+
+
+def test_hardware_without_a_power_profile_counts_no_energy(monkeypatch):
+    def unknown(model, gpu, tp):
+        raise ProfileError("power", gpu.name, "expected a known GPU")
+
+    monkeypatch.setattr(hardware, "power_model", unknown)
+    run = simulate(load("quickstart", SHORT))
+    assert run.replicas.energy_j.sum() == 0
+    said = "energy is not counted: power: h100-80gb: expected a known GPU"
+    assert said in run.warnings
+    with pytest.raises(ProfileError):
+        plan_of(load("polca-cluster"), "p.toml")
+
+
+def test_a_row_over_its_power_is_capped_without_a_brake():
+    """POLCA's point, at the scale of the shipped scenario."""
+    run = simulate(load("polca-cluster", ["limits.requests_max=400"]))
+    assert int(run.facts["actions_SetCap"]) > 0
+    assert "actions_SetBrake" not in run.facts
+
+
+def test_models_keep_to_their_own_replicas():
+    run = simulate(load("models-four", ["limits.requests_max=200"]))
+    own = run.replicas.model_id[run.requests.prefill_replica]
+    assert (own == run.requests.model).all()
