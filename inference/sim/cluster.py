@@ -11,17 +11,17 @@ from dataclasses import dataclass
 from inference.domain.action import Refuse
 from inference.domain.reckoning import Pledge
 from inference.domain.replica import ReplicaSpec
-from inference.domain.request import Phase, Priority, Request
+from inference.domain.request import Priority, Request
 from inference.errors import InferenceError, PolicyError
 from inference.models.protocols import LatencyModel, PowerModel
 from inference.policies.batching.protocol import BatchingPolicy
-from inference.policies.batching.queue import Stage
+from inference.policies.batching.queue import DECODE, PREFILL, Stage
 from inference.policies.protocols import LengthPredictor, RoutingPolicy
 from inference.results.run import Status
 from inference.sim.columns import Columns
 from inference.sim.events import EventQueue
 from inference.sim.holdings import give_back
-from inference.sim.job import Job, Step
+from inference.sim.job import DECODING, HELD, MOVING, OVER, PREFILLING, SENDING, Job
 from inference.sim.ledger import NEVER, Ledger
 from inference.sim.replica import Replica
 from inference.sim.transfers import Transfers
@@ -29,6 +29,9 @@ from inference.traces.trace import Trace
 
 ARRIVALS_AT_ONCE = 65_536
 """Rows of the trace that are turned into Python numbers at a time: bounds memory for traces of millions."""
+
+PRIORITIES = tuple(Priority)
+COMPLETED = Status.COMPLETED
 
 HELD_NS_MAX = 24 * 3600 * 10**9
 """Longest time that a policy may hold a request at the router."""
@@ -164,13 +167,13 @@ class Cluster:
         job.pledge = Pledge(prefill, decode, prompt_tokens, request[3], prompt_bytes, told_bytes)
         job.incarnations = (source.incarnation, target.incarnation)
         self._check(job, source, target)
-        job.step = Step.PREFILLING
+        job.step = PREFILLING
         columns.reckoning.routed(job.pledge)
         row = request[0]
         self.ledger.prefill_replica[row], self.ledger.decode_replica[row] = prefill, decode
         self.ledger.class_id[row] = request[6]
         now_ns = self.events.now_ns
-        stage = Stage(job, Phase.PREFILL, request[1], prompt_tokens, 0, 0, prompt_bytes, True)
+        stage = Stage(job, PREFILL, request[1], prompt_tokens, 0, 0, prompt_bytes, True)
         job.prefill = stage
         if prefill == decode:
             stage.reserve_bytes = job.output_bytes
@@ -208,7 +211,7 @@ class Cluster:
         request = job.request
         return Stage(
             job,
-            Phase.DECODE,
+            DECODE,
             request[1],
             1,
             job.output_tokens - 1,
@@ -229,10 +232,10 @@ class Cluster:
         if job.output_tokens == 1:
             self._complete(job, replica, now_ns)
         elif job.decode is not None:
-            job.step = Step.DECODING
+            job.step = DECODING
             job.decode.ready = True
         else:
-            job.step = Step.SENDING
+            job.step = SENDING
             self._send((job, job.attempt), 0)
 
     def decoded(self, replica: int, stage: Stage, now_ns: int) -> None:
@@ -254,11 +257,11 @@ class Cluster:
             reckoning.completed(job.pledge)  # else it failed, and has forgotten this single token
         self.ledger.completion_ns[job.request[0]] = now_ns
         self.ledger.replicas[replica].output_tokens += job.output_tokens
-        self.close(job, Status.COMPLETED)
+        self.close(job, COMPLETED)
 
     def close(self, job: Job, status: Status) -> None:
         """A request is over; whoever is held is offered again."""
-        job.step = Step.OVER
+        job.step = OVER
         job.prefill = job.decode = None  # the stages know the job: leave no cycle for the collector
         row = job.request[0]
         self.ledger.status[row] = status
@@ -282,7 +285,7 @@ class Cluster:
     def _send(self, sent: tuple[Job, int], sequence: int) -> None:
         """Move a cache once its target has memory for it."""
         job, attempt = sent
-        if job.attempt != attempt or job.step is not Step.SENDING or not self._both_live(job):
+        if job.attempt != attempt or job.step is not SENDING or not self._both_live(job):
             return
         queue = self.replicas[job.decode_replica].queue
         if queue.kv_used_bytes + job.kv_bytes > queue.kv_capacity_bytes:
@@ -290,7 +293,7 @@ class Cluster:
             self.events.schedule(later_ns, self._send, sent)
             return
         queue.kv_used_bytes += job.kv_bytes
-        job.step = Step.MOVING
+        job.step = MOVING
         row, ledger = job.request[0], self.ledger
         prefill_ns = ledger.first_token_ns[row] - ledger.prefill_start_ns[row]
         kv_bytes = job.request[2] * self.columns.kv_bytes_per_token[job.decode_replica]
@@ -298,9 +301,9 @@ class Cluster:
 
     def _arrived(self, job: Job, attempt: int) -> None:
         """The cache is there: free it at its source and decode."""
-        if job.attempt != attempt or job.step is not Step.MOVING or not self._both_live(job):
+        if job.attempt != attempt or job.step is not MOVING or not self._both_live(job):
             return
-        job.step = Step.DECODING
+        job.step = DECODING
         now_ns, row = self.events.now_ns, job.request[0]
         self.ledger.transfer_ns[row] = now_ns - self.ledger.first_token_ns[row]
         source, held = job.prefill_replica, job.kv_bytes
@@ -342,7 +345,7 @@ class Cluster:
 
     def hold(self, job: Job) -> None:
         """Back to the router, to be offered at this very time."""
-        job.step = Step.HELD
+        job.step = HELD
         job.attempt += 1
         job.prefill = job.decode = None
         job.kv_bytes = 0
@@ -399,5 +402,5 @@ def _rows(trace: Trace, mechanisms: Mechanisms) -> Iterator[Job]:
         ):
             told = output if predict is None else predict(row, prompt, output)
             class_id = -1 if classify is None else classify(prompt, told)
-            request = Request(row, arrival, prompt, told, model, Priority(priority), class_id)
+            request = Request(row, arrival, prompt, told, model, PRIORITIES[priority], class_id)
             yield Job(request, output)

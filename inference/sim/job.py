@@ -26,6 +26,10 @@ class Step(IntEnum):
     """Completed, refused or given up."""
 
 
+# As in `policies.batching.queue`: globals for the hot path.
+HELD, PREFILLING, SENDING, MOVING, DECODING, OVER = Step
+
+
 class Job:
     """One request's place and holdings.
 
@@ -63,7 +67,7 @@ class Job:
         self.kv_bytes = 0
         self.prefill: Stage | None = None
         self.decode: Stage | None = None
-        self.step = Step.HELD
+        self.step = HELD
         self.attempt = 0
 
     @property

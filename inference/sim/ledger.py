@@ -3,8 +3,7 @@
 from array import array
 from dataclasses import dataclass
 
-from inference.domain.request import Phase
-from inference.policies.batching.queue import BatchQueue, Stage
+from inference.policies.batching.queue import PREFILL, BatchQueue, Stage
 from inference.results.run import Status
 from inference.sim.job import Job
 from inference.sim.series import Series
@@ -202,6 +201,6 @@ class Ledger:
             totals.decode_energy_j += each_j
         if prefill_tokens:
             for stage in queue.prefilling:
-                if stage.phase is Phase.PREFILL:
+                if stage.phase is PREFILL:
                     job: Job = stage.job
                     self.energy_j[job.request[0]] += each_j * stage.step_tokens

@@ -10,11 +10,10 @@ from heapq import heappop, heappush
 from typing import Protocol
 
 from inference.domain.replica import ReplicaSpec
-from inference.domain.request import Phase
 from inference.errors import PolicyError
 from inference.models.protocols import LatencyModel, PowerModel
 from inference.policies.batching.protocol import BatchingPolicy
-from inference.policies.batching.queue import BatchQueue, Stage, StageState
+from inference.policies.batching.queue import DONE, PREFILL, RUNNING, WAITING, BatchQueue, Stage
 from inference.sim.events import EventQueue
 from inference.sim.ledger import Ledger
 
@@ -325,7 +324,7 @@ class Replica:
             if stage.order == order:
                 del queue.decoding[stage]
                 self._settle(stage)
-                stage.state = StageState.DONE
+                stage.state = DONE
                 self._owner.decoded(self.index, stage, now_ns)
         if queue.prefilling:
             self._end_prefills(now_ns)
@@ -341,7 +340,7 @@ class Replica:
             if stage.tokens:
                 self.queue.prefilling.append(stage)
                 continue
-            stage.state = StageState.DONE
+            stage.state = DONE
             self._owner.prefilled(self.index, stage, now_ns)
 
     def _progress(self, iterations: int) -> None:
@@ -355,12 +354,12 @@ class Replica:
             if stage.kv_bytes:
                 queue.kv_used_bytes += stage.kv_bytes
                 ledger.hold(stage)
-            if stage.phase is Phase.PREFILL:
+            if stage.phase is PREFILL:
                 queue.prefilling.append(stage)
-                if stage.state is StageState.WAITING:
+                if stage.state is WAITING:
                     ledger.prefill_starts(stage, now_ns)
             else:
-                if stage.state is StageState.WAITING:
+                if stage.state is WAITING:
                     ledger.decode_starts(stage, now_ns)
                 self._joined += 1
                 stage.order = self._joined
@@ -369,7 +368,7 @@ class Replica:
                 queue.context_tokens += stage.context_tokens
                 queue.decoding[stage] = None
                 heappush(self._complete, (stage.finish_at, stage.order, stage))
-            stage.state = StageState.RUNNING
+            stage.state = RUNNING
         if queue.kv_used_bytes > queue.kv_capacity_bytes:
             raise PolicyError(
                 f"batching: replica {self.index} was given more requests than its KV memory holds: "

@@ -8,7 +8,7 @@ stage first runs.
 from dataclasses import dataclass
 
 from inference.policies.batching.protocol import NO_CHANGE, Selection
-from inference.policies.batching.queue import BatchQueue, Stage, StageState
+from inference.policies.batching.queue import BLOCKED, BatchQueue, Stage
 
 
 @dataclass(slots=True)
@@ -33,7 +33,7 @@ class _Room:
 
     def take_if_memory(self, stage: Stage) -> bool:
         """Put aside decodes hold their memory already."""
-        if stage.state is not StageState.BLOCKED:
+        if stage.state is not BLOCKED:
             if stage.kv_bytes > self.kv_bytes:
                 return False
             self.kv_bytes -= stage.kv_bytes
