@@ -9,12 +9,11 @@ from inference.errors import ScenarioError
 from inference.scenarios import includes
 from inference.scenarios.includes import Tables
 from inference.scenarios.schema import Key, Refused, closest, decode
-from inference.scenarios.spec import (
+from inference.scenarios.spec import Scenario, SplitwiseSlo
+from inference.scenarios.trace_spec import (
     MixTrace,
     PoissonTrace,
-    Scenario,
     ServicesTrace,
-    SplitwiseSlo,
     TraceSpec,
 )
 

@@ -3,13 +3,13 @@
 from pathlib import Path
 
 from inference.errors import ScenarioError, TraceError
-from inference.scenarios.spec import (
+from inference.scenarios.spec import Scenario
+from inference.scenarios.trace_spec import (
     AzureTrace,
     CsvTrace,
     MixTrace,
     MooncakeTrace,
     PoissonTrace,
-    Scenario,
     ServiceSpec,
     ServicesTrace,
     TraceSpec,

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from inference.errors import ScenarioError
 from inference.scenarios.loader import from_values, load, locate, shipped
-from inference.scenarios.spec import MachineLoss, PoissonTrace, Scenario
+from inference.scenarios.spec import MachineLoss, Scenario
+from inference.scenarios.trace_spec import PoissonTrace
 
 SMALL = """
 name = "small"
