@@ -10,7 +10,7 @@ from inference.scenarios.objectives import held, summary_of
 from inference.sweep.designs import Split
 from inference.sweep.rate import SloVerdict, highest_rate, one_by_one, rate_grid
 
-RATES = rate_grid(20.0, 260.0, 1.0)
+RATES = rate_grid(5.0, 260.0, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
