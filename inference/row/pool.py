@@ -22,6 +22,9 @@ Number = TypeVar("Number", np.int64, np.float64)
 WINDOW_REQUESTS = 4096
 """Requests whose times are reckoned at once, ahead of the stretches that need them."""
 
+BLOCK_REQUESTS = 256
+"""Arrivals that are turned into Python numbers at once."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Draft:
@@ -105,10 +108,8 @@ class Pool:
         clocks = list(dict.fromkeys(self._clock))
         windows = [self._window(clock, first, last) for clock in clocks]
         kind = [clocks.index(clock) for clock in self._clock]
-        totals = [
-            window.total_list[first - window.first : last - window.first] for window in windows
-        ]
-        slots, starts = self._queue(first, last, until_ns, [totals[k] for k in kind])
+        totals = [(windows[k].total_list, first - windows[k].first) for k in kind]
+        slots, starts = self._queue(first, last, until_ns, totals)
         slot = np.array(slots, dtype=np.int64)
         start = np.array(starts, dtype=np.int64)
         of = np.array(kind, dtype=np.int64)[slot]
@@ -123,7 +124,7 @@ class Pool:
         known = self._windows.get(clock.clock_mhz)
         if known is not None and known.first <= first and last <= known.last:
             return known
-        end = min(len(self.arrival_ns), max(last, first + WINDOW_REQUESTS))
+        end = min(len(self.arrival_ns), last + WINDOW_REQUESTS)
         prompts, outputs = self.prompt_tokens[first:end], self.output_tokens[first:end]
         prefill_ns = clock.prefill_time_ns(prompts)
         total_ns = prefill_ns + clock.decode_time_ns(prompts, outputs)
@@ -143,21 +144,28 @@ class Pool:
         return parts[0] if len(parts) == 1 else np.choose(of, parts)
 
     def _queue(
-        self, first: int, last: int, until_ns: int, total_ns: list[list[int]]
+        self, first: int, last: int, until_ns: int, totals: list[tuple[list[int], int]]
     ) -> tuple[list[int], list[int]]:
-        """First come, first served, onto the server that is free first."""
+        """First come, first served, onto the server that is free first.
+
+        `totals` gives for each server the times of requests at its clock, and where request `first` is among them. Only
+        as many arrivals are looked at as can start: a long queue costs nothing.
+        """
         free = [(int(at), slot) for slot, at in enumerate(self._free_ns)]
         heapify(free)
         slots: list[int] = []
         starts: list[int] = []
-        for row, arrival in enumerate(self.arrival_ns[first:last].tolist()):
-            at, slot = free[0]
-            start = max(arrival, at)
-            if start >= until_ns:
-                break
-            heapreplace(free, (start + total_ns[slot][row], slot))
-            slots.append(slot)
-            starts.append(start)
+        for begin in range(first, last, BLOCK_REQUESTS):
+            block = self.arrival_ns[begin : min(last, begin + BLOCK_REQUESTS)].tolist()
+            for row, arrival in enumerate(block, begin - first):
+                at, slot = free[0]
+                start = max(arrival, at)
+                if start >= until_ns:
+                    return slots, starts
+                total_ns, offset = totals[slot]
+                heapreplace(free, (start + total_ns[offset + row], slot))
+                slots.append(slot)
+                starts.append(start)
         return slots, starts
 
     def steps(self, draft: Draft, from_ns: int) -> tuple[Int64, Float64]:
