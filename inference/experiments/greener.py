@@ -12,12 +12,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from inference.domain.replica import Model
-from inference.experiments.outcome import Target
+from inference.experiments.outcome import Runs, Target
 from inference.models.catalog import GPUS, MODELS, model_by_name
 from inference.models.explorer import BATCHES, TPS, Candidate, Surface, candidate, explore
 from inference.models.power import power_model
 from inference.models.power_clock import UNCLOCKED_PREFILL_H100, ClockPowerLaw
-from inference.models.provenance import Origin
 
 SLOWER_MHZ, FASTEST_MHZ = 1600, 1980
 """The paper compares 1.6 with 2.0 GHz; the H100's highest SM clock is 1,980 MHz."""
@@ -52,30 +51,7 @@ def greener_targets(model: str = "llama2-70b") -> tuple[Target, ...]:
     low, high = law_range(replicas, model_by_name(model))
     spent = time.process_time() - started
 
-    def target(
-        part: str,
-        what: str,
-        paper: str,
-        ours: float,
-        unit: str,
-        least: float,
-        most: float,
-        note: str,
-    ) -> Target:
-        return Target(
-            part,
-            what,
-            paper,
-            ours,
-            unit,
-            least,
-            most,
-            f"{SCENARIO}, {model}",
-            0,
-            spent,
-            Origin.MODELLED,
-            note,
-        )
+    target = Runs(f"{SCENARIO}, {model}", spent).target
 
     inside = (CLOCKS_MHZ[1], CLOCKS_MHZ[-2])
     spread = f"over batches and TP {min(lowest)} to {max(lowest)} MHz"

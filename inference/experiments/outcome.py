@@ -61,3 +61,34 @@ class Target:
         if math.isinf(self.high):
             return f"≥ {self.low:g} {self.unit}"
         return f"{self.low:g} … {self.high:g} {self.unit}"
+
+
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """What targets of the same runs share.
+
+    Attributes:
+        scenario, seed, cpu_s, provenance: as in `Target`.
+    """
+
+    scenario: str
+    cpu_s: float = 0.0
+    seed: int = 0
+    provenance: Origin = Origin.MODELLED
+
+    def target(
+        self,
+        id: str,
+        what: str,
+        paper: str,
+        ours: float,
+        unit: str,
+        low: float,
+        high: float,
+        note: str = "",
+    ) -> Target:
+        """One figure of these runs."""
+        return Target(
+            id, what, paper, ours, unit, low, high,
+            self.scenario, self.seed, self.cpu_s, self.provenance, note,
+        )  # fmt: skip

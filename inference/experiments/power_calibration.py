@@ -5,13 +5,12 @@ Some the model was fitted to (the notes say so, and `used_as` in models/data/pow
 
 import time
 
-from inference.experiments.outcome import Target
+from inference.experiments.outcome import Runs, Target
 from inference.models.catalog import GPUS, MODELS
 from inference.models.energy import watt_hours
 from inference.models.explorer import candidate, explore
 from inference.models.power import power_model
 from inference.models.power_curve import anchors
-from inference.models.provenance import Origin
 from inference.models.steady_state import steady_state
 
 SS_TOKENS, LL_TOKENS = (181, 55), (1111, 428)
@@ -34,30 +33,7 @@ def calibration_targets() -> tuple[Target, ...]:
     prefill, decode, crowded = _half_power()
     spent = time.process_time() - started
 
-    def target(
-        part: str,
-        what: str,
-        paper: str,
-        ours: float,
-        unit: str,
-        least: float,
-        most: float,
-        note: str,
-    ) -> Target:
-        return Target(
-            part,
-            what,
-            paper,
-            ours,
-            unit,
-            least,
-            most,
-            "power model",
-            0,
-            spent,
-            Origin.MODELLED,
-            note,
-        )
+    target = Runs("power model", spent).target
 
     residence = (
         "mean power of the replica x time of a request in it; the only reading that its load allows"

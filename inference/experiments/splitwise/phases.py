@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from inference.experiments.outcome import Target
+from inference.experiments.outcome import Runs, Target
 from inference.models.catalog import gpu_by_name, model_by_name
 from inference.models.cost import SPLITWISE_USD_PER_MACHINE_H
 from inference.models.kv_transfer import kv_path
@@ -39,9 +39,8 @@ def _target(
     cpu_s: float = 0.0,
     origin: Origin = Origin.MODELLED,
 ) -> Target:
-    return Target(
-        name, what, paper, ours, unit, bounds[0], bounds[1], source, 0, cpu_s, origin, note
-    )
+    runs = Runs(source, cpu_s, provenance=origin)
+    return runs.target(name, what, paper, ours, unit, *bounds, note)
 
 
 def transfers() -> list[Target]:
