@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inference.domain.action import Action, SetBrake, SetCap
-from inference.errors import InferenceError
+from inference.errors import PolicyError
 from inference.policies.precedence import effective_clock
 from inference.policies.protocols import PowerPolicy
 from inference.row.load import MINUTE_NS, arrivals_ns
@@ -54,7 +54,7 @@ class _Row:
             return 0
         bins, rest = divmod(self.policy.telemetry_ns, BIN_NS)
         if rest or bins < 1:
-            raise InferenceError(
+            raise PolicyError(
                 f"a row is simulated in bins of 1 s: telemetry every {self.policy.telemetry_ns} ns does not fit"
             )
         return bins
@@ -111,13 +111,16 @@ class _Row:
 
     def _expect(self, actions: Sequence[Action], at: int) -> None:
         for action in actions:
+            name = type(action).__name__
             if not isinstance(action, SetCap | SetBrake):
-                raise InferenceError(
-                    f"a row has no {type(action).__name__}: only caps and the brake"
-                )
+                raise PolicyError(f"a row has no {name}: only caps and the brake")
+            if not 0 <= action.replica < self.row.servers:
+                raise PolicyError(f"{name}: there is no server {action.replica}")
+            if isinstance(action, SetCap) and action.clock_mhz < 0:
+                raise PolicyError(f"{name}: no clock of {action.clock_mhz} MHz")
             lands = at + -(-action.delay_ns // BIN_NS)
             if lands <= at:
-                raise InferenceError("a row's commands take at least one bin of 1 s to land")
+                raise PolicyError(f"{name}: a row's commands take at least one bin of 1 s to land")
             self._sequence += 1
             heappush(self._pending, (lands, self._sequence, action))
 
@@ -190,7 +193,7 @@ def simulate(row: RowScenario, profile: ServerProfile, policy: PowerPolicy | Non
         policy: that watches its power; None for a row that may draw whatever it likes.
 
     Raises:
-        InferenceError: the policy asks for something that a row cannot do.
+        PolicyError: the policy asks for something that a row cannot do.
     """
     state = _Row(row, profile, policy)
     state.run()

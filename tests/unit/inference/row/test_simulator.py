@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from inference.domain.action import Action, SetBrake, SetCap, SetClock
 from inference.domain.request import Priority
-from inference.errors import InferenceError
+from inference.errors import PolicyError
 from inference.policies.power.polca import polca
 from inference.row.result import RowRun
 from inference.row.scenario import RowScenario, power_policy
@@ -191,15 +191,18 @@ def test_polca_keeps_a_small_row_below_its_limit_where_nothing_else_does() -> No
     [
         (SetClock(0, 1000, SECOND_NS), "only caps and the brake"),
         (SetCap(0, 1000, 0), "at least one bin"),
+        (SetCap(4, 1000, SECOND_NS), "no server 4"),
+        (SetCap(-1, 1000, SECOND_NS), "no server -1"),
+        (SetCap(0, -1, SECOND_NS), "no clock of -1 MHz"),
     ],
 )
 def test_what_a_row_cannot_do_is_an_error(action: Action, message: str) -> None:
-    with pytest.raises(InferenceError, match=message):
+    with pytest.raises(PolicyError, match=message):
         simulate(hand_row(), HandServer(), Scripted({100: (action,)}))
 
 
 def test_telemetry_that_does_not_fit_the_bins_is_an_error() -> None:
     policy = Scripted()
     policy.telemetry_ns = SECOND_NS // 2
-    with pytest.raises(InferenceError, match="bins of 1 s"):
+    with pytest.raises(PolicyError, match="bins of 1 s"):
         simulate(hand_row(), HandServer(), policy)
