@@ -228,6 +228,15 @@ def scenarios_command(
         listing.list_scenarios(as_json=json)
 
 
+@app.command("keys")
+def keys_command(
+    prefix: Annotated[str, typer.Argument(help="Only keys that begin so, as in trace.")] = "",
+    json: Json = False,
+) -> None:
+    """List what a scenario file may say: every key with its values, default and meaning."""
+    listing.list_keys(prefix, as_json=json)
+
+
 @app.command("policies")
 def policies_command(json: Json = False) -> None:
     """List policies with their settings."""

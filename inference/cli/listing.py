@@ -9,10 +9,12 @@ import msgspec
 from rich.table import Table
 from rich.text import Text
 
-from inference.cli.session import announce, out, print_json
+from inference.cli.session import CommandError, announce, out, print_json
 from inference.policies.registry import DISAGGREGATION, ROUTING, Registry
 from inference.scenarios.loader import Loaded, load, loaded, shipped
-from inference.scenarios.policies import BATCHING, POWER
+from inference.scenarios.policies import BATCHING, POWER, Dynamo
+from inference.scenarios.reference import keys
+from inference.scenarios.schema import closest
 
 KINDS: dict[str, Registry[Any, Any]] = {
     "routing": ROUTING,
@@ -83,6 +85,29 @@ def _is_array(path: str, one: Loaded) -> bool:
     return isinstance(value, list)
 
 
+def list_keys(prefix: str, *, as_json: bool) -> None:
+    """Keys that a scenario may have, with their values, defaults and meanings.
+
+    Raises:
+        CommandError: no key begins so.
+    """
+    found = [key for key in keys() if key.key.startswith(prefix)]
+    if not found:
+        known = closest(prefix, {key.key.split(".")[0] for key in keys()})
+        raise CommandError(f"no key begins with {prefix!r}; {known}")
+    if as_json:
+        print_json(msgspec.json.encode(found).decode())
+        return
+    table = Table("key", "of kind", "values", "default", "meaning")
+    for key in found:
+        cells = (key.key, key.kind, key.values, key.default, key.meaning)
+        table.add_row(*(Text(cell) for cell in cells))
+    table.caption = (
+        "NAME: yours to choose; N: from 0; of kind: only where the table's `kind` says so"
+    )
+    out.print(table)
+
+
 def list_policies(*, as_json: bool) -> None:
     """Policies by kind, with their settings and where each is described."""
     rows: list[dict[str, Any]] = [
@@ -95,6 +120,14 @@ def list_policies(*, as_json: bool) -> None:
         for kind, registry in KINDS.items()
         for name, entry in sorted(registry.entries.items())
     ]
+    rows.append(
+        {
+            "kind": "routing",
+            "policy": "dynamo",
+            "settings": _settings(Dynamo),
+            "source": "DynamoLLM: brings its managers, which scale, shard and clock the cluster",
+        }
+    )
     if as_json:
         print_json(msgspec.json.encode(rows).decode())
         return

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from inference.domain.request import Priority
 from inference.policies.batching.continuous import ContinuousBatching, MixedBatching
@@ -140,3 +140,24 @@ POWER.register(
     lambda settings, row: no_cap(row.provisioned_w, row.priorities),
     "POLCA, section 6: the brake alone",
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Dynamo:
+    """Settings of routing policy "dynamo", which brings all of DynamoLLM's managers.
+
+    Attributes:
+        composition: DynamoLLM, or the baseline of that name.
+        edges: of the request classes.
+        accuracy: of the predictor of output classes; 1 knows the true length.
+        margin: share of a replica's highest load that is planned for.
+        headroom: added to the forecast.
+    """
+
+    composition: Literal[
+        "SinglePool", "MultiPool", "ScaleInst", "ScaleShard", "ScaleFreq", "DynamoLLM"
+    ] = "DynamoLLM"
+    edges: Literal["table_iv", "terciles"] = "terciles"
+    accuracy: Annotated[float, Range(0.0, 1.0)] = 1.0
+    margin: Annotated[float, Range(0.01, 1.0)] = 0.9
+    headroom: Annotated[float, Range(0.0, 10.0)] = 0.1

@@ -84,6 +84,15 @@ def test_a_scenario_is_shown_key_by_key_with_the_file_that_sets_it(jsim):
     assert rows["models"]["value"] == ["bloom-176b"]
 
 
+def test_keys_are_listed_with_what_they_mean(jsim):
+    assert "home pool of Splitwise's" in jsim("keys", "replicas")[1]
+    rows = json.loads(jsim("keys", "trace.rate", "--json")[1])
+    assert {row["kind"] for row in rows} >= {"poisson", "mix"}
+    status, _, err = jsim("keys", "tracee")
+    assert status == 2
+    assert "no key begins with 'tracee'; did you mean 'trace'?" in err
+
+
 def test_a_window_becomes_a_chrome_trace(jsim, tmp_path):
     status, out, _ = jsim("run", "quickstart", *SHORT, "--trace-window", "1:2")
     assert status == 0

@@ -153,7 +153,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.dictionaries(KEYS, VALUES, max_size=6))
 def test_any_tables_are_a_scenario_or_refused(values):
     merged = {**tomllib.loads(SMALL), **values}
@@ -164,7 +164,7 @@ def test_any_tables_are_a_scenario_or_refused(values):
         assert "\n" not in error.expected
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.text(max_size=40), st.text(max_size=40))
 def test_any_override_is_taken_or_refused(tmp_path_factory, key, value):
     path = tmp_path_factory.getbasetemp() / "small-fuzz.toml"
@@ -173,7 +173,7 @@ def test_any_override_is_taken_or_refused(tmp_path_factory, key, value):
         load(path, [f"{key}={value}"])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     st.sampled_from(["seed", "trace.rate_per_s", "replicas.decode.tp", "routing.parameters.x"]),
     SCALARS.map(str) | st.text(max_size=20),
