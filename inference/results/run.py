@@ -37,7 +37,7 @@ class RequestColumns:
         prefill_replica, decode_replica: where its phases ran last.
         transfer_ns: visible time of its KV transfer; 0 where it stayed.
         preemptions: times that its decode was put aside.
-        restarts: times that it began anew after a failure.
+        restarts: times that it began anew, after a failure or for want of KV memory.
         energy_j: its share of GPU energy: each iteration's, divided by tokens processed (prefill) or requests (decode).
         status: a `Status`.
     """

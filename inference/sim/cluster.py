@@ -18,6 +18,7 @@ from inference.policies.batching.protocol import BatchingPolicy
 from inference.policies.batching.queue import DECODE, PREFILL, Stage
 from inference.policies.protocols import LengthPredictor, RoutingPolicy
 from inference.results.run import Status
+from inference.sim import rescue
 from inference.sim.columns import Columns
 from inference.sim.events import EventQueue
 from inference.sim.holdings import give_back
@@ -70,6 +71,7 @@ class Cluster:
         jobs: requests in flight, by id.
         held: requests that the policy holds, in order.
         finished: requests completed, refused or squashed.
+        evicted: caches given up for want of memory.
         fed: whether every request of the trace has arrived.
         lost: failures at hand by replica.
         stopping: replicas that take no more requests, for good; of these, `draining` still hold some or their caches.
@@ -84,6 +86,7 @@ class Cluster:
         self.jobs: dict[int, Job] = {}
         self.held: deque[Job] = deque()
         self.finished = 0
+        self.evicted = 0
         self.fed = False
         self.lost: dict[int, int] = {}
         self.stopping: set[int] = set()
@@ -248,6 +251,18 @@ class Cluster:
         if self.on_idle is not None:
             self.on_idle(replica)
 
+    def stalled(self, replica: int, now_ns: int) -> None:
+        """Something waits at an idle replica: see, after what is going on, whether it would wait for ever."""
+        self.events.schedule(now_ns, self._rescue, self.replicas[replica])
+
+    def _rescue(self, replica: Replica, sequence: int) -> None:
+        rescue.rescue(self, replica)
+
+    def evict(self, job: Job) -> None:
+        """A cache is given up for want of memory, and its request begins anew."""
+        self.evicted += 1
+        self.restart(job)
+
     def _complete(self, job: Job, replica: int, now_ns: int) -> None:
         reckoning = self.columns.reckoning
         self.replicas[replica].queue.kv_used_bytes -= job.kv_bytes
@@ -288,7 +303,8 @@ class Cluster:
         if job.attempt != attempt or job.step is not SENDING or not self._both_live(job):
             return
         queue = self.replicas[job.decode_replica].queue
-        if queue.kv_used_bytes + job.kv_bytes > queue.kv_capacity_bytes:
+        full = queue.kv_used_bytes + job.kv_bytes > queue.kv_capacity_bytes
+        if full and not rescue.make_room(self, job):
             later_ns = self.events.now_ns + self.transfers.retry_ns
             self.events.schedule(later_ns, self._send, sent)
             return

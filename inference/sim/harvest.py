@@ -43,7 +43,7 @@ def harvest(
             pool: np.array(bins, dtype=np.int64) for pool, bins in ledger.active_tokens_ns.items()
         },
         provenance=dict(plan.provenance),
-        warnings=(*_unfinished(ledger), *plan.warnings()),
+        warnings=(*_unfinished(ledger), *_evicted(cluster.evicted), *plan.warnings()),
         pools=pools,
         models=plan.models,
         events=cluster.events.taken,
@@ -62,6 +62,15 @@ def _unfinished(ledger: Ledger) -> tuple[str, ...]:
     if not left:
         return ()
     return (f"{left} requests were not finished when the run ended; latencies leave them out",)
+
+
+def _evicted(count: int) -> tuple[str, ...]:
+    if not count:
+        return ()
+    return (
+        f"{count} times a request gave up its cache and was prefilled anew, because KV memory was full of caches that waited"
+        " for more; reserve the memory of outputs, or admit fewer requests",
+    )
 
 
 def _whole(values: "array[int]") -> npt.NDArray[np.int64]:

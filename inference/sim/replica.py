@@ -10,6 +10,7 @@ from heapq import heappop, heappush
 from typing import Protocol
 
 from inference.domain.replica import ReplicaSpec
+from inference.domain.request import Phase
 from inference.errors import PolicyError
 from inference.models.protocols import LatencyModel, PowerModel
 from inference.policies.batching.protocol import BatchingPolicy
@@ -31,6 +32,10 @@ class Owner(Protocol):
 
     def idled(self, replica: int, now_ns: int) -> None:
         """Nothing runs and nothing waits."""
+        ...
+
+    def stalled(self, replica: int, now_ns: int) -> None:
+        """Nothing runs though something waits: memory is short, for a while or for ever."""
         ...
 
 
@@ -138,8 +143,11 @@ class Replica:
                 and self._batching.interrupts(queue, stage)
             ):
                 self._cut(now_ns)
-        elif self.serving and stage.kv_bytes <= queue.kv_capacity_bytes - queue.kv_used_bytes:
-            self._begin(now_ns)
+        elif self.serving:
+            if stage.kv_bytes <= queue.kv_capacity_bytes - queue.kv_used_bytes:
+                self._begin(now_ns)
+            elif stage.phase is Phase.DECODE:
+                self._owner.stalled(self.index, now_ns)
 
     def release(self, kv_bytes: int, now_ns: int) -> None:
         """KV memory of a request that has gone elsewhere is free again."""
@@ -158,6 +166,8 @@ class Replica:
             first = queue.waiting[0]
             if first.kv_bytes <= queue.kv_capacity_bytes - queue.kv_used_bytes:
                 self._begin(now_ns)
+            else:
+                self._owner.stalled(self.index, now_ns)
 
     def wake(self) -> None:
         """Handler of a look at this very time."""
@@ -257,6 +267,8 @@ class Replica:
             self._idle_power()
             if not queue.waiting:
                 self._owner.idled(self.index, now_ns)
+            elif len(queue.waiting) > len(queue.prefills):
+                self._owner.stalled(self.index, now_ns)
             return
         self._schedule(now_ns, 0 if paused and prefilling else batch)
 
