@@ -36,7 +36,7 @@ class Cell:
     Attributes:
         loads_per_s: rising, from 0; empty where no load keeps the objectives.
         power_w, batch, ttft_ms_p99, tbt_ms_p99: at those loads.
-        prefill_ms: mean prefill time of one request alone.
+        prefill_ms, prompt_tokens: mean prefill time of one request alone, and its prompt.
     """
 
     loads_per_s: tuple[float, ...]
@@ -45,6 +45,7 @@ class Cell:
     ttft_ms_p99: tuple[float, ...]
     tbt_ms_p99: tuple[float, ...]
     prefill_ms: float
+    prompt_tokens: float = 1.0
 
     @property
     def load_max_per_s(self) -> float:
@@ -58,6 +59,10 @@ class Cell:
     def load_at(self, batch: float) -> float:
         """Load at which so many requests are in decode on average: the inverse of `batch`, by Little's law."""
         return interpolate(self.batch, self.loads_per_s, batch)
+
+    def queue_ms(self, prompt_tokens: float) -> float:
+        """Time to prefill so many tokens of prompts, at the class' mean speed."""
+        return self.prefill_ms * prompt_tokens / self.prompt_tokens
 
 
 def interpolate(xs: Sequence[float], ys: Sequence[float], x: float) -> float:

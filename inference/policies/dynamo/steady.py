@@ -5,12 +5,15 @@ pool's mean lengths. A pool mixes lengths and objectives, so the 99th percentile
 
 - TTFT: prompts of different length queue as in M/G/1, whose wait grows with the mean square of the prefill time; its tail
   is taken as exponential. Then comes the iteration that runs on arrival, and the prefill of a long prompt of its kind.
-- TBT, a request's mean: a batch at its Poisson 99th percentile, and as many prefills as one in a hundred requests meets
-  while it decodes. Short outputs have few tokens to spread a prefill over.
+- TBT, a request's mean: iterations of a batch at its Poisson 99th percentile, and the prefills that one request in a
+  hundred is stalled by. From its own wait to its last token every arrival begins a busy period of prefills, which all go
+  first; the sum of those periods is taken as gamma distributed with their exact mean and variance (M/G/1).
 """
 
 import math
 from typing import NamedTuple
+
+from scipy.special import gammaincinv
 
 from inference.models.protocols import LatencyModel, PowerModel
 from inference.models.steady_state import SteadyState, steady_state
@@ -64,6 +67,11 @@ class ReplicaLoad:
         self._own_s = [self._prefill_s(part.prompt_tokens_p99) for part in parts]
 
     @property
+    def prompt_tokens(self) -> float:
+        """Mean prompt of its requests."""
+        return float(self._prompt)
+
+    @property
     def prefill_ms(self) -> float:
         """Mean prefill time of its requests, alone."""
         return self._prefill_s(self._prompt) * 1e3
@@ -95,14 +103,24 @@ class ReplicaLoad:
         running_s = base.tbt_ms_p99 * (1.0 - rho) / 1e3
         if rho <= _TAIL:
             return running_s
-        mean_s = rate_per_s * self._square_s2 / (2.0 * (1.0 - rho))
-        return mean_s / rho * math.log(rho / _TAIL) + running_s
+        return self._wait_mean_s(rate_per_s, rho) / rho * math.log(rho / _TAIL) + running_s
+
+    def _wait_mean_s(self, rate_per_s: float, rho: float) -> float:
+        """Mean wait of a prompt behind others (M/G/1)."""
+        return rate_per_s * self._square_s2 / (2.0 * (1.0 - rho))
 
     def _tbt_p99_ms(self, rate_per_s: float, base: SteadyState, part: Component) -> float:
         gaps = max(1.0, part.output_tokens_mean - 1.0)
-        met = rate_per_s * gaps * base.tbt_ms / 1e3
-        stalled_ms = _NORMAL_P99 * math.sqrt(met * self._square_s2) * 1e3
-        return base.tbt_ms_p99 + stalled_ms / gaps
+        rho = base.prefill_share
+        gap_ms = base.tbt_ms_p99 * (1.0 - rho)
+        if rho <= 0:
+            return gap_ms
+        exposed_s = gaps * gap_ms / 1e3 + self._wait_mean_s(rate_per_s, rho) + rho / rate_per_s
+        mean_s = exposed_s * rho / (1.0 - rho)
+        variance_s2 = rate_per_s * exposed_s * self._square_s2 / (1.0 - rho) ** 3
+        scale_s = variance_s2 / mean_s
+        stalled_s = float(gammaincinv(mean_s / scale_s, 1.0 - _TAIL)) * scale_s
+        return gap_ms + stalled_s * 1e3 / gaps
 
     def _prefill_s(self, tokens: float) -> float:
         return self._latency.prefill_ns(max(1, round(tokens)), 0) / 1e9

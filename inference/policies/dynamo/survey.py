@@ -71,7 +71,7 @@ def cell_of(replica: ReplicaLoad) -> Cell:
     """The loads that a replica keeps its objectives at, as few as describe its power."""
     load_max = _load_max(replica)
     if load_max <= 0:
-        return Cell((), (), (), (), (), replica.prefill_ms)
+        return Cell((), (), (), (), (), replica.prefill_ms, replica.prompt_tokens)
     points = {float(load): replica.at(float(load)) for load in np.linspace(0.0, load_max, 5)}
     _refine(replica, points)
     loads = tuple(sorted(points))
@@ -84,6 +84,7 @@ def cell_of(replica: ReplicaLoad) -> Cell:
         tuple(state.ttft_ms_p99 for state in states),
         tuple(state.tbt_ms_p99 for state in states),
         replica.prefill_ms,
+        replica.prompt_tokens,
     )
 
 
