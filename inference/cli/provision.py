@@ -217,7 +217,8 @@ def _print_splits(found: BestSplits, price: Callable[[Split], float], by: By, ti
     if not found.splits:
         out.print(Text(f"{title}; none holds the objectives"))
         return
-    table = Table("split", by, "requests/s", title=title, title_justify="left")
+    out.print(Text(title))
+    table = Table("split", by, "requests/s")
     for split in found.splits:
         table.add_row(str(split), f"{price(split):,.4g}", f"{found.rate_per_s:g}")
     out.print(table)
