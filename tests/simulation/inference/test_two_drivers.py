@@ -6,12 +6,13 @@ own; every route must come out as it did in the simulator.
 """
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
 from inference.domain.action import Route
 from inference.domain.reckoning import Pledge, Reckoning
-from inference.domain.replica import Role
+from inference.domain.replica import ReplicaSpec, Role
 from inference.domain.request import Priority, Request
 from inference.policies.registry import routing_policy
 from inference.results.run import RunResult
@@ -26,8 +27,8 @@ STARTED, FIRST_TOKEN, MOVED, DECODING, COMPLETED = range(5)
 class Gateway:
     """A driver without replicas: `domain.view.ClusterView` from its own counting."""
 
-    specs: tuple
-    policy: object
+    specs: tuple[ReplicaSpec, ...]
+    policy: Any
     reckoning: Reckoning = field(default_factory=Reckoning)
     waiting_requests: list[int] = field(default_factory=list)
     present: list[int] = field(default_factory=list)
@@ -49,6 +50,7 @@ class Gateway:
 
     def send(self, request: Request) -> Route:
         route = self.policy.route(request, self, request.arrival_ns)
+        assert isinstance(route, Route)
         each = self.kv_bytes_per_token[route.decode]
         pledge = Pledge(
             route.prefill,

@@ -14,8 +14,10 @@ def cluster(*roles: Role, tokens_max: int = 10_000) -> ToyCluster:
     return ToyCluster([ToyReplica(tokens_max, role) for role in roles])
 
 
-def policy(view: ToyCluster, **settings: int) -> SplitwiseRouting:
-    made = SplitwiseRouting(**settings)
+def policy(
+    view: ToyCluster, queue_tokens_max: int = 8192, repurpose_ns: int = 0
+) -> SplitwiseRouting:
+    made = SplitwiseRouting(queue_tokens_max, repurpose_ns)
     made.changed(view, 0)
     return made
 

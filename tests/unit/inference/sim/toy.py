@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from inference.domain.action import Action
 from inference.domain.replica import Gpu, Model, ReplicaSpec, Role
@@ -76,10 +77,15 @@ def mechanisms(routing: RoutingPolicy, batching: BatchingPolicy | None = None) -
 
 @dataclass(slots=True)
 class Script:
-    """A control policy that plays a list of actions, one call after another."""
+    """A control policy that plays lists of actions, one list a call."""
 
-    steps: list[list[Action]]
+    steps: (
+        Any  # lists of lists of actions; of several kinds in one list, which mypy joins to object
+    )
     period_ns: int = 50 * MS
+    played: int = 0
 
     def decide(self, view: ClusterView, now_ns: int) -> Sequence[Action]:
-        return self.steps.pop(0) if self.steps else []
+        step: Sequence[Action] = self.steps[self.played] if self.played < len(self.steps) else ()
+        self.played += 1
+        return step
