@@ -4,7 +4,10 @@ A prompt is admitted only when the memory of its whole output is free as well, s
 give memory back.
 """
 
+from inference.domain.request import Phase
 from inference.policies.batching.queue import BatchQueue, Stage
+
+DECODE = Phase.DECODE  # looked up once: members of an enum cost a descriptor's call each
 
 
 def free_bytes(queue: BatchQueue) -> int:
@@ -16,8 +19,9 @@ def free_bytes(queue: BatchQueue) -> int:
 def ready_decodes(queue: BatchQueue, stages_max: int, kv_bytes: int) -> list[Stage]:
     """Decodes that wait and may run, oldest first, as many as find room."""
     admitted: list[Stage] = []
-    prefills = set(map(id, queue.prefills))
-    waiting = [one for one in queue.waiting if one.ready and id(one) not in prefills]
+    if len(queue.waiting) == len(queue.prefills):
+        return admitted
+    waiting = [one for one in queue.waiting if one.phase is DECODE and one.ready]
     for stage in sorted(waiting, key=_arrival):
         if len(admitted) >= stages_max or stage.kv_bytes > kv_bytes:
             break

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from inference.policies.batching.admission import free_bytes, prompts, ready_decodes
-from inference.policies.batching.protocol import Selection
+from inference.policies.batching.protocol import NO_CHANGE, Selection
 from inference.policies.batching.queue import BatchQueue, Stage
 
 
@@ -21,6 +21,8 @@ class RequestLevelBatching:
 
     def select(self, queue: BatchQueue) -> Selection:
         """The decodes of this batch's prompts; new prompts only where nothing runs."""
+        if queue.decoding:
+            return NO_CHANGE  # a cache from elsewhere waits for the next batch, too
         joining = ready_decodes(queue, self.requests_max, free_bytes(queue))
         if not joining and not queue.batch_size:
             joining = prompts(

@@ -119,6 +119,8 @@ class SplitwiseBatching:
                 room.take(stage)
 
     def _others(self, queue: BatchQueue, room: _Room, running: int) -> None:
+        if not room.stages or (room.tokens < 1 and (running or room.jobs)):
+            return  # nothing could join: do not look through what may be a long queue
         waiting = [one for one in queue.waiting if one.ready and id(one.job) not in room.jobs]
         waiting.sort(key=_arrival)
         for stage in waiting:

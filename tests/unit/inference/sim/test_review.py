@@ -313,11 +313,17 @@ def test_a_squashed_request_lets_its_draining_replica_go():
 
 
 def test_nobody_joins_a_batch_by_request_not_even_with_a_cache_from_elsewhere():
-    """The second's cache comes at 20.02 ms, while the first decodes from 10 to 60 ms."""
-    routing = Fixed([Route(1, 1), Route(0, 1)])
-    batching = RequestLevelBatching()
-    requests = run(trace((0, 10, 6), (0, 20, 2)), [toy.replica(), toy.replica()], routing, batching)
-    assert requests.requests.decode_start_ns.tolist() == [10 * MS, 60 * MS]
+    """The third's cache comes at 35.07 ms; the first two decode from 20 to 40 and to 70 ms."""
+    routing = Fixed([Route(1, 1), Route(1, 1), Route(0, 1)])
+    rows = ((0, 10, 3), (0, 10, 6), (0, 35, 2))
+    replicas = [toy.replica(), toy.replica()]
+    made = simulation(trace(*rows), replicas, routing, RequestLevelBatching())
+    made.cluster.replicas[1].halt(0)  # so that the first two go together
+    made.cluster.events.schedule(
+        MS, lambda nothing, sequence: made.cluster.replicas[1].resume(MS), None
+    )
+    requests = made.run().requests
+    assert requests.decode_start_ns.tolist() == [21 * MS, 21 * MS, 71 * MS]
 
 
 @pytest.mark.parametrize(
