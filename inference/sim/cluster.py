@@ -169,7 +169,9 @@ class Cluster:
         told_bytes = (request[3] - 1) * each
         job.pledge = Pledge(prefill, decode, prompt_tokens, request[3], prompt_bytes, told_bytes)
         job.incarnations = (source.incarnation, target.incarnation)
-        self._check(job, source, target)
+        self._check(job, target, prompt_bytes + job.output_bytes)
+        if source is not target:
+            self._check(job, source, prompt_bytes)
         job.step = PREFILLING
         columns.reckoning.routed(job.pledge)
         row = request[0]
@@ -185,30 +187,25 @@ class Cluster:
             job.decode = self._decode_stage(job, ready=False)
             source.arrive(job.decode, now_ns)
 
-    def _check(self, job: Job, source: Replica, target: Replica) -> None:
+    def _check(self, job: Job, replica: Replica, kv_bytes: int) -> None:
         """Refuse a route that cannot be: policies are checked here, once, for simulated and for canary ones alike."""
-        for replica in (source, target):
-            if not self.columns.accepting[replica.index]:
-                raise PolicyError(
-                    f"routing: replica {replica.index} was chosen, but takes no requests now"
-                )
-            if replica.spec.model_id != job.request.model:
-                raise PolicyError(
-                    f"routing: replica {replica.index} was chosen for a request of model "
-                    f"{job.request.model}, but serves model {replica.spec.model_id}"
-                )
-        prompt_bytes = job.pledge.prompt_bytes
-        for replica, kv_bytes in (
-            (target, prompt_bytes + job.output_bytes),
-            (source, prompt_bytes),
-        ):
-            need = kv_bytes + replica.spec.model.weights_bytes
-            if need > replica.queue.kv_capacity_bytes:
-                raise PolicyError(
-                    f"routing: request {job.request.request_id} ({job.request.prompt_tokens} + {job.output_tokens} "
-                    f"tokens) can never fit replica {replica.index}: it needs {need} bytes with the weights, of "
-                    f"{replica.queue.kv_capacity_bytes}; refuse it, or give the replica more GPUs"
-                )
+        spec, request = replica.spec, job.request
+        if not self.columns.accepting[replica.index]:
+            raise PolicyError(
+                f"routing: replica {replica.index} was chosen, but takes no requests now"
+            )
+        if spec.model_id != request.model:
+            raise PolicyError(
+                f"routing: replica {replica.index} was chosen for a request of model "
+                f"{request.model}, but serves model {spec.model_id}"
+            )
+        need = kv_bytes + spec.model.weights_bytes
+        if need > replica.queue.kv_capacity_bytes:
+            raise PolicyError(
+                f"routing: request {request.request_id} ({request.prompt_tokens} + {job.output_tokens} "
+                f"tokens) can never fit replica {replica.index}: it needs {need} bytes with the weights, of "
+                f"{replica.queue.kv_capacity_bytes}; refuse it, or give the replica more GPUs"
+            )
 
     def _decode_stage(self, job: Job, ready: bool) -> Stage:
         request = job.request

@@ -9,7 +9,10 @@ from inference.sim.cluster import Cluster
 
 @dataclass(frozen=True, slots=True)
 class MachineLoss:
-    """A replica's machine fails at `at_ns` and is back, empty, after `duration_ns` (0: never)."""
+    """A replica's machine fails at `at_ns` and is back, empty, after `duration_ns` (0: never).
+
+    It draws idle power meanwhile: its GPUs are still held, and paid for.
+    """
 
     replica: int
     at_ns: int

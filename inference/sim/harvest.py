@@ -43,7 +43,11 @@ def harvest(
             pool: np.array(bins, dtype=np.int64) for pool, bins in ledger.active_tokens_ns.items()
         },
         provenance=dict(plan.provenance),
-        warnings=(*_unfinished(ledger), *_evicted(cluster.evicted), *plan.warnings()),
+        warnings=(
+            *_unfinished(plan.trace, ledger, end_ns),
+            *_evicted(cluster.evicted),
+            *plan.warnings(),
+        ),
         pools=pools,
         models=plan.models,
         events=cluster.events.taken,
@@ -57,11 +61,14 @@ def _named(names: tuple[str, ...], count: int, word: str) -> tuple[str, ...]:
     return names + tuple(f"{word} {index}" for index in range(len(names), count))
 
 
-def _unfinished(ledger: Ledger) -> tuple[str, ...]:
+def _unfinished(trace: Trace, ledger: Ledger, end_ns: int) -> tuple[str, ...]:
     left = ledger.status.count(Status.UNFINISHED)
     if not left:
         return ()
-    return (f"{left} requests were not finished when the run ended; latencies leave them out",)
+    late = int(np.count_nonzero(trace.arrival_ns >= end_ns))
+    return (
+        f"{left} requests were not finished when the run ended, {late} of which had not arrived; latencies leave them out",
+    )
 
 
 def _evicted(count: int) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """What a run records while it goes: request times as flat arrays, and time, energy and power of replicas."""
 
 from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from inference.policies.batching.queue import PREFILL, BatchQueue, Stage
@@ -28,9 +29,16 @@ class IterationLog:
 
 
 class ReplicaTotals:
-    """Running totals of one replica: time by kind of iteration in ns, energy in J, tokens."""
+    """Running totals of one replica: time by kind of iteration in ns, energy in J, tokens.
+
+    Attributes:
+        active_tokens_ns: of its pool, shared by all replicas of it.
+        decode_energy_j: energy that one decode slot has had since the start: a decode's share is the difference over its
+            stay.
+    """
 
     __slots__ = (
+        "active_tokens_ns",
         "decode_energy_j",
         "decode_ns",
         "energy_j",
@@ -45,14 +53,14 @@ class ReplicaTotals:
         "stopped_ns",
     )
 
-    def __init__(self, pool: int, started_ns: int) -> None:
+    def __init__(self, pool: int, started_ns: int, active_tokens_ns: list[int]) -> None:
         self.pool = pool
+        self.active_tokens_ns = active_tokens_ns
         self.started_ns = started_ns
         self.stopped_ns = NEVER
         self.prefill_ns = self.decode_ns = self.mixed_ns = 0
         self.iterations = self.prompt_tokens = self.output_tokens = 0
         self.energy_j = self.idle_energy_j = 0.0
-        # Energy that one decode slot has had since the start: a decode's share is the difference over its stay.
         self.decode_energy_j = 0.0
 
     def in_batch_energy_j(self, queue: BatchQueue) -> float:
@@ -116,39 +124,31 @@ class Ledger:
 
     def open(self, pool: int, now_ns: int) -> None:
         """A replica comes; it gets the next index."""
-        self.replicas.append(ReplicaTotals(pool, now_ns))
-        self.active_tokens_ns.setdefault(pool, [0] * (ACTIVE_TOKENS_MAX + 1))
+        bins = self.active_tokens_ns.setdefault(pool, [0] * (ACTIVE_TOKENS_MAX + 1))
+        self.replicas.append(ReplicaTotals(pool, now_ns, bins))
 
     # --- called by replicas ---------------------------------------------------------------------
 
-    def hold(self, stage: Stage) -> None:
-        """A stage has taken its KV memory: its request holds it from now on."""
+    def starts(self, stage: Stage, now_ns: int) -> None:
+        """A stage's first iteration begins: its request holds its KV memory from now on."""
         job: Job = stage.job
         job.kv_bytes += stage.kv_bytes
         stage.kv_bytes = 0
-
-    def prefill_starts(self, stage: Stage, now_ns: int) -> None:
-        """A request's first prefill iteration begins."""
-        job: Job = stage.job
-        self.prefill_start_ns[job.request[0]] = now_ns
-
-    def decode_starts(self, stage: Stage, now_ns: int) -> None:
-        """The first decode iteration that a request is in begins."""
-        job: Job = stage.job
-        self.decode_start_ns[job.request[0]] = now_ns
+        times = self.prefill_start_ns if stage.phase is PREFILL else self.decode_start_ns
+        times[job.request[0]] = now_ns
 
     def decode_energy_j(self, replica: int) -> float:
         """Energy that a decode slot of the replica has had so far."""
         return self.replicas[replica].decode_energy_j
 
-    def decode_settles(self, replica: int, stage: Stage) -> None:
-        """A decode leaves a batch: its request is charged the energy of its stay."""
-        job: Job = stage.job
-        spent_j = self.replicas[replica].decode_energy_j - stage.energy_mark
-        if spent_j:
-            self.energy_j[job.request[0]] += spent_j
-        if stage.left:
-            self.preemptions[job.request[0]] += 1
+    def decodes_settle(self, replica: int, stages: Sequence[Stage]) -> None:
+        """Decodes leave a batch: their requests are charged the energy of their stay."""
+        now_j = self.replicas[replica].decode_energy_j
+        for stage in stages:
+            row = stage.job.request[0]
+            self.energy_j[row] += now_j - stage.energy_mark
+            if stage.left:
+                self.preemptions[row] += 1
 
     def book(
         self,
@@ -167,8 +167,9 @@ class Ledger:
         totals.energy_j += energy_j
         if iterations:
             tokens = queue.batch_tokens
-            bins = self.active_tokens_ns[totals.pool]
-            bins[tokens if tokens < ACTIVE_TOKENS_MAX else ACTIVE_TOKENS_MAX] += span_ns
+            totals.active_tokens_ns[
+                tokens if tokens < ACTIVE_TOKENS_MAX else ACTIVE_TOKENS_MAX
+            ] += span_ns
             totals.iterations += iterations
             batch = tokens - prefill_tokens
             if not prefill_tokens:
@@ -177,30 +178,21 @@ class Ledger:
                 totals.mixed_ns += span_ns
             else:
                 totals.prefill_ns += span_ns
-            if energy_j:
-                self._share(totals, energy_j, prefill_tokens, batch, queue)
+            # By tokens where the run prefills, evenly among its decodes.
+            each_j = energy_j / tokens
+            if batch:
+                totals.decode_energy_j += each_j
+            if prefill_tokens:
+                self._charge(queue.prefilling, each_j)
             if self.log is not None and since_ns < self.log.end_ns and now_ns > self.log.begin_ns:
                 row = (replica, since_ns, now_ns, prefill_tokens, batch, iterations)
                 self.log.rows.append(row)
         else:
             totals.idle_energy_j += energy_j
         if self.series is not None:
-            self.series.spend(totals.pool, since_ns, now_ns, power_w)
+            self.series.spend(totals.pool, since_ns, now_ns, power_w, energy_j)
 
-    def _share(
-        self,
-        totals: ReplicaTotals,
-        energy_j: float,
-        prefill_tokens: int,
-        batch: int,
-        queue: BatchQueue,
-    ) -> None:
-        """Split a run's energy: by tokens where it prefills, evenly among decodes."""
-        each_j = energy_j / (prefill_tokens + batch)
-        if batch:
-            totals.decode_energy_j += each_j
-        if prefill_tokens:
-            for stage in queue.prefilling:
-                if stage.phase is PREFILL:
-                    job: Job = stage.job
-                    self.energy_j[job.request[0]] += each_j * stage.step_tokens
+    def _charge(self, prefilling: Sequence[Stage], each_j: float) -> None:
+        """Charge prefills with the energy of their tokens."""
+        for stage in prefilling:
+            self.energy_j[stage.job.request[0]] += each_j * stage.step_tokens

@@ -62,7 +62,13 @@ class Operations:
     # --- periodic policies ----------------------------------------------------------------------
 
     def control(self, policy: ControlPolicy) -> None:
-        """Call a control policy now and at each of its periods."""
+        """Call a control policy now and at each of its periods.
+
+        Raises:
+            PolicyError: its period is no time: it would be called for ever at this very time.
+        """
+        if policy.period_ns < 1:
+            raise PolicyError(f"control: a period must be at least 1 ns, not {policy.period_ns}")
         self._cluster.events.schedule(self._cluster.events.now_ns, self._decide, policy)
 
     def watch(self, row: Row) -> None:
@@ -166,6 +172,11 @@ class Operations:
         replica = cluster.replicas[index]
         if cluster.ledger.replicas[index].stopped_ns >= 0:
             return self._bounded(action)
+        limit_mhz = replica.spec.clock_mhz if replica.spec.power_cap_w else 0
+        if limit_mhz and isinstance(action, SetClock):
+            # The clock that its power cap allows: policies may go below it, not above.
+            wish_mhz = min(action.clock_mhz or limit_mhz, limit_mhz)
+            action = replace(action, clock_mhz=wish_mhz)
         try:
             ruling = self._arbiter(replica).apply(action)
         except ValueError as wrong:

@@ -6,6 +6,7 @@ and must join cuts the run at its next iteration boundary (`_cut`). Progress of 
 them: the queue counts decode iterations, and a decode knows the count at which it is complete.
 """
 
+from collections.abc import Sequence
 from heapq import heappop, heappush
 from typing import Protocol
 
@@ -226,8 +227,7 @@ class Replica:
 
     def expel(self, stage: Stage) -> None:
         """Take a running decode out of the batch of a halted replica."""
-        del self.queue.decoding[stage]
-        self._settle(stage)
+        self._settle((stage,))
 
     def settle_account(self, now_ns: int) -> None:
         """Book power and time up to now, where the run of iterations at hand will not go on."""
@@ -255,13 +255,13 @@ class Replica:
         paused = False
         if queue.waiting or queue.prefilling:
             joining, leaving, paused = self._batching.select(queue)
-            for stage in leaving:
-                del queue.decoding[stage]
-                self._settle(stage)
+            if leaving:
+                self._settle(leaving)
             if joining:
                 self._join(joining, now_ns)
         queue.paused = paused
-        self._account(now_ns)
+        if now_ns > self._since_ns:
+            self._account(now_ns)
         prefilling, batch = queue.prefilling, len(queue.decoding)
         if not prefilling and not batch:
             self._idle_power()
@@ -276,8 +276,10 @@ class Replica:
         queue, latency, power = self.queue, self.latency, self.power
         self._cut_short = False
         if queue.prefilling:
-            tokens = sum([stage.step_tokens for stage in queue.prefilling])
-            cached = sum([stage.context_tokens for stage in queue.prefilling])
+            tokens = cached = 0
+            for stage in queue.prefilling:
+                tokens += stage.step_tokens
+                cached += stage.context_tokens
             self._iterations = 1
             self._prefill_tokens = tokens
             queue.batch_tokens = tokens + batch
@@ -304,7 +306,7 @@ class Replica:
                 self._run_power_w = power.decode_w(batch, queue.context_tokens)
         if self.slowdown != 1.0:
             duration = round(duration * self.slowdown)
-        self._expected = self._events.schedule(now_ns + duration, _ended, self)
+        self._expected = self._events.schedule(now_ns + duration, Replica._end, self)
 
     def _cut(self, now_ns: int) -> None:
         """End the run of decodes at its next iteration boundary."""
@@ -322,20 +324,22 @@ class Replica:
         if self.slowdown != 1.0:
             duration = round(duration * self.slowdown)
         end_ns = max(self._since_ns + duration, now_ns)
-        self._expected = self._events.schedule(end_ns, _ended, self)
+        self._expected = self._events.schedule(end_ns, Replica._end, self)
 
-    def _end(self, now_ns: int) -> None:
-        """The run is over: hand on what is complete, then begin the next."""
+    def _end(self, sequence: int) -> None:
+        """Handler of the event at a run's end: hand on what is complete, then begin the next."""
+        if sequence != self._expected:
+            return  # a cut has put another in its place
+        now_ns = self._events.now_ns
         self._account(now_ns)
         self._iterations = 0
-        self._progress(self._decode_iterations)
-        queue = self.queue
-        complete = self._complete
+        queue, complete = self.queue, self._complete
+        if self._decode_iterations:
+            self._progress(self._decode_iterations)
         while complete and complete[0][0] <= queue.decoded:
             _, order, stage = heappop(complete)
             if stage.order == order:
-                del queue.decoding[stage]
-                self._settle(stage)
+                self._settle((stage,))
                 stage.state = DONE
                 self._owner.decoded(self.index, stage, now_ns)
         if queue.prefilling:
@@ -356,27 +360,24 @@ class Replica:
             self._owner.prefilled(self.index, stage, now_ns)
 
     def _progress(self, iterations: int) -> None:
-        if iterations:
-            self.queue.decoded += iterations
-            self.queue.context_tokens += iterations * len(self.queue.decoding)
+        queue = self.queue
+        queue.decoded += iterations
+        queue.context_tokens += iterations * len(queue.decoding)
 
     def _join(self, joining: list[Stage], now_ns: int) -> None:
         queue, ledger = self.queue, self._ledger
+        mark_j = ledger.decode_energy_j(self.index)
         for stage in joining:
-            if stage.kv_bytes:
+            if stage.state is WAITING:
                 queue.kv_used_bytes += stage.kv_bytes
-                ledger.hold(stage)
+                ledger.starts(stage, now_ns)
             if stage.phase is PREFILL:
                 queue.prefilling.append(stage)
-                if stage.state is WAITING:
-                    ledger.prefill_starts(stage, now_ns)
             else:
-                if stage.state is WAITING:
-                    ledger.decode_starts(stage, now_ns)
                 self._joined += 1
                 stage.order = self._joined
                 stage.finish_at = queue.decoded + stage.left
-                stage.energy_mark = ledger.decode_energy_j(self.index)
+                stage.energy_mark = mark_j
                 queue.context_tokens += stage.context_tokens
                 queue.decoding[stage] = None
                 heappush(self._complete, (stage.finish_at, stage.order, stage))
@@ -387,15 +388,17 @@ class Replica:
                 f"{queue.kv_used_bytes} of {queue.kv_capacity_bytes} bytes"
             )
 
-    def _settle(self, stage: Stage) -> None:
-        """A decode leaves the batch: write its progress into it."""
+    def _settle(self, stages: Sequence[Stage]) -> None:
+        """Decodes leave the batch: write their progress into them."""
         queue = self.queue
-        left = stage.finish_at - queue.decoded
-        stage.context_tokens += stage.left - left
-        stage.left = left
-        stage.order = 0
-        queue.context_tokens -= stage.context_tokens
-        self._ledger.decode_settles(self.index, stage)
+        for stage in stages:
+            del queue.decoding[stage]
+            left = stage.finish_at - queue.decoded
+            stage.context_tokens += stage.left - left
+            stage.left = left
+            stage.order = 0
+            queue.context_tokens -= stage.context_tokens
+        self._ledger.decodes_settle(self.index, stages)
 
     # --- time and energy ------------------------------------------------------------------------
 
@@ -422,9 +425,3 @@ class Replica:
         self.power = self._next_power
         if not self._iterations:
             self._idle_power()
-
-
-def _ended(replica: Replica, sequence: int) -> None:
-    """Handler of the event at a run's end; one that a cut has replaced carries an old number."""
-    if replica._expected == sequence:
-        replica._end(replica._events.now_ns)

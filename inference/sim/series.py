@@ -22,13 +22,14 @@ class Series:
         )
         self.gauges: list[tuple[int, int, dict[int, int]]] = []
 
-    def spend(self, pool: int, since_ns: int, now_ns: int, power_w: float) -> None:
-        """A replica of `pool` drew `power_w` over a span, which may cross bins."""
+    def spend(self, pool: int, since_ns: int, now_ns: int, power_w: float, energy_j: float) -> None:
+        """A replica of `pool` drew `power_w` over a span, which may cross bins, `energy_j` in all."""
         bins, period_ns = self.energy_j[pool], self.period_ns
-        first, last = since_ns // period_ns, (now_ns - 1) // period_ns
-        if first >= last:
-            bins[first] += power_w * (now_ns - since_ns) * 1e-9
+        first = since_ns // period_ns
+        if now_ns <= (first + 1) * period_ns:
+            bins[first] += energy_j
             return
+        last = (now_ns - 1) // period_ns
         bins[first] += power_w * ((first + 1) * period_ns - since_ns) * 1e-9
         whole_j = power_w * period_ns * 1e-9
         for index in range(first + 1, last):

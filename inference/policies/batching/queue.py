@@ -147,7 +147,10 @@ class BatchQueue:
 
     def enter(self, stage: Stage) -> None:
         """A stage arrives, or comes back, and waits."""
-        insort_right(self.waiting, stage, key=_turn)
+        if self.waiting:
+            insort_right(self.waiting, stage, key=_turn)
+        else:
+            self.waiting.append(stage)
         if stage.phase is PREFILL:
             self.prefills.append(stage)
 
@@ -165,5 +168,10 @@ class BatchQueue:
             stage.state = BLOCKED
             self.enter(stage)
             self.blocked.append(stage)
+        if len(joining) == len(self.waiting):
+            self.waiting.clear()
+            self.prefills.clear()
+            self.blocked.clear()
+            return
         for stage in joining:
             self.leave(stage)

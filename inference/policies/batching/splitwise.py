@@ -61,16 +61,19 @@ class SplitwiseBatching:
             return NO_CHANGE
         free = queue.kv_capacity_bytes - queue.kv_used_bytes
         room = _Room(self.requests_max, self.tokens_max, free, [], set())
-        self._starving(queue, room)
-        self._prompts(queue, room)
-        self._put_aside(queue, room)
-        running = list(queue.decoding)
-        kept = max(0, min(len(running), room.stages, room.tokens))
+        if queue.waiting[0].preemptions >= self.preemptions_max:
+            self._starving(queue, room)
+        if queue.prefills:
+            self._prompts(queue, room)
+        if queue.blocked:
+            self._put_aside(queue, room)
+        running = len(queue.decoding)
+        kept = max(0, min(running, room.stages, room.tokens))
         room.stages -= kept
         room.tokens -= kept
-        if kept == len(running):
+        if kept == running and len(room.joining) < len(queue.waiting):
             self._others(queue, room, kept)
-        leaving = running[kept:]
+        leaving = [] if kept == running else list(queue.decoding)[kept:]
         queue.exchange(room.joining, leaving)
         for stage in queue.waiting:
             if stage.ready:
