@@ -100,7 +100,8 @@ def run_fluid(
         composition: which managers run.
         site: pools and their profile.
         demand: by pool of `site.taxonomy`.
-        servers: of each pool, where they are static; by default enough for each pool's peak over the run, rounded up.
+        servers: of each pool, where they are static; by default enough for each pool's peak over the run with the same
+            headroom that forecasts get, rounded up.
         template: of the forecast, with what it has learned before; a fresh one by default.
     """
     return _Run(composition, site, demand, servers, template).result()
@@ -121,7 +122,9 @@ class _Run:
             len(site.taxonomy), site.calendar, self._step_ns, site.headroom
         )
         self._equivalence = Equivalence(site.profile, site.taxonomy)
-        self._pools = PoolPlanner(site.profile, margin=site.margin, epoch_s=demand.step_s)
+        self._pools = PoolPlanner(
+            site.profile, site.margin, composition.clock_aware, epoch_s=demand.step_s
+        )
         self._cluster = ServerPlanner(
             site.profile, site.taxonomy, composition.scales, utilisation=site.margin
         )
@@ -132,7 +135,8 @@ class _Run:
     def _cluster_static(self) -> tuple[int, ...]:
         site = self._site
         planner = ServerPlanner(site.profile, site.taxonomy, False, utilisation=site.margin)
-        return planner.plan(self._demand.peak.tolist(), site.servers_max).servers
+        peak = self._demand.peak * (1.0 + site.headroom)
+        return planner.plan(peak.tolist(), site.servers_max).servers
 
     def result(self) -> FluidResult:
         rows = self._demand.per_s

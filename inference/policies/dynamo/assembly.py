@@ -82,7 +82,7 @@ def assemble(composition: Composition, site: Site) -> Assembly:
     for slot, row in reversed(list(enumerate(site.history_per_s))):
         template.observe(slot * SLOT_NS, row)
     planner = ServerPlanner(profile, taxonomy, composition.scales, site.margin)
-    servers = site.servers or _planned(planner, template, site.servers_max)
+    servers = site.servers or _planned(composition, planner, site)
     placement = Placement(site.spec, servers, site.start_ns)
     controller = Controller(
         composition=composition,
@@ -92,7 +92,7 @@ def assemble(composition: Composition, site: Site) -> Assembly:
         loads=loads,
         template=template,
         servers=planner,
-        pools=PoolPlanner(profile, site.margin),
+        pools=PoolPlanner(profile, site.margin, composition.clock_aware),
         clocks=ClockGovernor(profile),
         escalation=_escalation(taxonomy) if composition.packs else None,
         servers_max=site.servers_max,
@@ -106,10 +106,12 @@ def assemble(composition: Composition, site: Site) -> Assembly:
     )
 
 
-def _planned(
-    planner: ServerPlanner, template: WeeklyTemplate, servers_max: int | None
-) -> Sequence[int]:
-    return planner.plan(template.peak(0, cluster.PERIOD_NS).tolist(), servers_max).servers
+def _planned(composition: Composition, planner: ServerPlanner, site: Site) -> Sequence[int]:
+    """Enough for the first epoch, or for the whole run where nobody will change it; both with the same headroom."""
+    epoch = max(1, cluster.PERIOD_NS // SLOT_NS)
+    rows = site.history_per_s[:epoch] if composition.scales else site.history_per_s
+    peak = [max(column) * (1.0 + site.headroom) for column in zip(*rows, strict=True)]
+    return planner.plan(peak, site.servers_max).servers
 
 
 def _escalation(taxonomy: Taxonomy) -> Escalation:

@@ -19,6 +19,7 @@ class Composition:
             the whole run, every pool rounded up.
         shards: the pool manager changes tensor parallelism; else it is 8.
         clocks: the instance manager changes SM clocks; else they are at the highest.
+        clock_aware: the pool manager knows that clocks will be lowered (not in the paper, which assumes the highest).
         packs: requests go where they add the least energy; else to the replica with the least pending work.
     """
 
@@ -28,7 +29,19 @@ class Composition:
     shards: bool = False
     clocks: bool = False
     packs: bool = False
+    clock_aware: bool = False
 
+
+CLOCK_AWARE = Composition(
+    "DynamoLLM, clock-aware",
+    by_class=True,
+    scales=True,
+    shards=True,
+    clocks=True,
+    packs=True,
+    clock_aware=True,
+)
+"""Ours, beside the paper's."""
 
 COMPOSITIONS: Mapping[str, Composition] = MappingProxyType(
     {

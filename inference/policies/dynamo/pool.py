@@ -53,6 +53,7 @@ class PoolPlanner:
     Attributes:
         profile: of all classes.
         margin: share of a replica's highest load that is planned for; the rest absorbs bursts within an epoch.
+        clock_aware: reckon each replica at its best clock; False, as in the paper, at the highest.
         epoch_s: over which a change must pay.
         tau_ns: time to move an eighth of the model between GPUs of a server.
         sync_ns: pause after it.
@@ -61,6 +62,7 @@ class PoolPlanner:
 
     profile: EnergyProfile
     margin: float = 0.9
+    clock_aware: bool = False
     epoch_s: float = PERIOD_NS / 1e9
     tau_ns: int = TAU_NS
     sync_ns: int = SYNC_NS
@@ -83,13 +85,12 @@ class PoolPlanner:
         return self._known[key]
 
     def _options(self, class_id: int) -> list[Option]:
-        clock = self.profile.clock_max_mhz
         options = []
         for tp in self.profile.tps:
             most = self.profile.load_max(class_id, tp) * self.margin
             if most > 0:
                 options += [
-                    Option(tp, most * level, self.profile.power(class_id, tp, clock, most * level))
+                    Option(tp, most * level, self._replica_w(class_id, tp, most * level))
                     for level in _LEVELS
                 ]
         if not options:
@@ -102,7 +103,7 @@ class PoolPlanner:
         return self.margin * sum(self.profile.load_max(class_id, tp) for tp in tps)
 
     def power_w(self, class_id: int, tps: Sequence[int], servers: int, load_per_s: float) -> float:
-        """Power of a pool at the highest clock: every replica is used to the same share, other GPUs idle.
+        """Power of a pool: every replica is used to the same share of its highest load, other GPUs idle.
 
         Infinite where the replicas cannot carry the load.
         """
@@ -110,12 +111,16 @@ class PoolPlanner:
         if load_per_s > capacity * (1 + 1e-9) or not tps:
             return math.inf
         share = load_per_s / capacity * self.margin
-        clock = self.profile.clock_max_mhz
         total = (servers * self.server_gpus - sum(tps)) * self.profile.idle_gpu_w
         for tp, number in sorted(Counter(tps).items()):
             load = share * self.profile.load_max(class_id, tp)
-            total += number * self.profile.power(class_id, tp, clock, load)
+            total += number * self._replica_w(class_id, tp, load)
         return total
+
+    def _replica_w(self, class_id: int, tp: int, load_per_s: float) -> float:
+        if self.clock_aware:
+            return self.profile.best_power(class_id, tp, load_per_s)[1]
+        return self.profile.power(class_id, tp, self.profile.clock_max_mhz, load_per_s)
 
     def plan(
         self, class_id: int, layouts: Sequence[Layout], load_per_s: float
