@@ -143,7 +143,8 @@ class ContextLatency:
 
     def decode_ns(self, batch: int, context_tokens: int, iterations: int) -> int:
         """Time of `iterations`, during which contexts grow by `batch` tokens after each."""
-        if batch > self._batch_max or context_tokens > self._context_max:
+        longest = context_tokens + batch * (iterations - 1)
+        if batch > self._batch_max or longest > self._context_max:
             self.coverage.above_decode += 1
         base, per_token = self._decode[batch]
         read = iterations * context_tokens + batch * (iterations * (iterations - 1) >> 1)

@@ -18,6 +18,7 @@ from inference.scenarios.hardware import Hardware
 from inference.scenarios.policies import BATCHING, POWER, RowContext
 from inference.scenarios.requests import trace_of_scenario
 from inference.scenarios.spec import MachineLoss, Scenario, SlowLink, Straggler
+from inference.scenarios.trace_spec import WeekTrace
 from inference.sim import faults as faulty
 from inference.sim.cluster import Mechanisms
 from inference.sim.events import EventQueue
@@ -66,7 +67,7 @@ def plan_of(scenario: Scenario, source: str = "") -> Plan:
         pools=fleet.pools,
         models=scenario.models,
         provenance=hardware.provenance,
-        warnings=hardware.warnings,
+        warnings=lambda: (*_trace_warnings(scenario), *hardware.warnings()),
     )
     hardware.provenance.update(_further_provenance(scenario, fleet))
     return _managed(plan, scenario, fleet, source) if _has_managers(scenario) else plan
@@ -99,6 +100,18 @@ def _facts(scenario: Scenario, plan: Plan) -> dict[str, str]:
         "transfer": scenario.transfer.mode,
         "latency": scenario.latency,
     }
+
+
+def _trace_warnings(scenario: Scenario) -> tuple[str, ...]:
+    """In what the load differs from the trace that it is named after."""
+    warnings = []
+    if scenario.trace.sample < 1:
+        warnings.append(f"the load is a sample: {scenario.trace.sample:g} of the trace's requests")
+    if isinstance(scenario.trace, WeekTrace) and scenario.trace.rate_factor != 1:
+        warnings.append(f"the trace's rates were scaled by {scenario.trace.rate_factor:g}")
+    if scenario.limits.requests_max:
+        warnings.append(f"at most {scenario.limits.requests_max} requests of the trace were taken")
+    return tuple(warnings)
 
 
 def _check_series(scenario: Scenario, trace: Trace, source: str) -> None:
@@ -167,6 +180,8 @@ def _further_provenance(scenario: Scenario, fleet: Fleet) -> dict[str, Provenanc
         used["clock law"] = clock.PROVENANCE
     if scenario.transfer.mode in ("layerwise", "auto"):
         used["layer-wise KV transfer"] = kv_transfer.PROVENANCE
+    if scenario.transfer.mode == "compat":
+        used["KV transfer"] = kv_transfer.COMPAT_PROVENANCE
     if scenario.power is not None:
         used["power of servers"] = server_provenance()
     if scenario.report.carbon == "duck":

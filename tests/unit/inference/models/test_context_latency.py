@@ -134,7 +134,7 @@ def test_each_clock_is_one_object_and_counts_with_the_others():
     latency.prefill_ns(201, 0)
     slow.decode_ns(9, 90, 1)
     latency.decode_ns(8, 10_001, 5)
-    latency.decode_ns(8, 10_000, 5)
+    latency.decode_ns(8, 10_000, 1)
     assert latency.coverage is slow.coverage
     assert latency.coverage.extrapolated == 4
     assert latency.coverage.warnings()[2] == (

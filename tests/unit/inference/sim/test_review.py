@@ -13,17 +13,23 @@ from inference.domain.action import (
     Route,
     SetBrake,
     SetCap,
+    SetClock,
     SquashRequest,
     StopReplica,
 )
 from inference.domain.replica import Role
 from inference.errors import PolicyError
+from inference.models.catalog import GPUS, MODELS
+from inference.models.context_latency import ContextLatency
+from inference.models.latency import latency_model
 from inference.policies.batching.continuous import ContinuousBatching, MixedBatching
 from inference.policies.batching.request_level import RequestLevelBatching
 from inference.policies.batching.splitwise import SplitwiseBatching
 from inference.policies.disaggregation import ByPromptLength
 from inference.policies.routing.token_jsq import TokenJsq
 from inference.results.run import RunResult, Status
+from inference.scenarios.build import plan_of, simulate
+from inference.scenarios.loader import load
 from inference.sim.audit import AuditError
 from inference.sim.faults import MachineLoss, Straggler
 from inference.sim.simulation import Plan, Simulation
@@ -417,3 +423,45 @@ def test_an_older_prompt_without_room_does_not_stop_a_decode_that_has_it(seed):
     routing = TokenJsq() if faults else Fixed(pairs)
     result = run(trace(*rows), [toy.replica()] * 3, routing, faults=faults)
     assert set(result.requests.status.tolist()) == {Status.COMPLETED}
+
+
+def test_a_policy_does_not_raise_the_clock_above_its_power_cap():
+    capped = replace(toy.replica(), clock_mhz=500, power_cap_w=200.0)
+    made = simulation(trace((0, 10, 9)), [capped], controls=[toy.Script([[SetClock(0, 1000)]])])
+    made.run()
+    assert made.cluster.columns.clock_mhz == [500]
+
+
+def test_a_control_policy_without_a_period_is_refused():
+    with pytest.raises(PolicyError, match="period"):
+        run(trace((0, 10, 9)), controls=[toy.Script([], period_ns=0)])
+
+
+def test_requests_that_came_after_the_cut_are_told_apart():
+    warnings = run(trace((0, 20, 100), (600, 5, 5)), end_ns=500 * MS).warnings
+    assert warnings == (
+        "2 requests were not finished when the run ended, 1 of which had not arrived; "
+        "latencies leave them out",
+    )
+
+
+def test_a_run_that_grows_beyond_what_was_measured_is_counted():
+    model = latency_model(MODELS["llama2-70b"], GPUS["h100-80gb"], 8, "context")
+    assert isinstance(model, ContextLatency)
+    longest = model.profile.context_max
+    model.decode_ns(1, longest - 10, 11)
+    assert model.coverage.extrapolated == 0
+    model.decode_ns(1, longest - 10, 12)
+    assert model.coverage.extrapolated == 1
+
+
+def test_results_say_where_the_load_is_not_the_trace():
+    changes = ["trace.duration_s=5", "trace.sample=0.5", "limits.requests_max=9"]
+    warnings = simulate(load("quickstart", changes)).warnings
+    assert "the load is a sample: 0.5 of the trace's requests" in warnings
+    assert "at most 9 requests of the trace were taken" in warnings
+
+
+def test_results_say_where_the_links_of_the_published_simulator_come_from():
+    plan = plan_of(load("quickstart", ["transfer.mode='compat'", "limits.requests_max=9"]))
+    assert "200 GiB/s" in plan.provenance["KV transfer"].note
