@@ -7,7 +7,10 @@ class LatencyModel(Protocol):
     """Time of the iterations of one replica, at one clock. All times in nanoseconds, at least 1."""
 
     def prefill_ns(self, tokens: int, context_tokens: int) -> int:
-        """An iteration that only prefills: `tokens` new ones over all its prompts; `context_tokens` of them already cached."""
+        """An iteration that only prefills: `tokens` new ones over all its prompts, each attending to `context_tokens` cached before.
+
+        Where prompts differ in what is cached of them (chunks), it is the mean over the new tokens.
+        """
         ...
 
     def decode_ns(self, batch: int, context_tokens: int, iterations: int) -> int:

@@ -8,7 +8,7 @@ from inference.policies.batching.queue import Stage, StageState
 from inference.results.run import Status
 from inference.sim.cluster import Cluster
 from inference.sim.holdings import give_back
-from inference.sim.job import Job
+from inference.sim.job import Job, Step
 from inference.sim.replica import Replica
 
 
@@ -29,7 +29,12 @@ def fail(cluster: Cluster, index: int) -> None:
     cluster.lost[index] = cluster.lost.get(index, 0) + 1
     if cluster.ledger.replicas[index].stopped_ns >= 0:
         return  # its GPUs were given back: somebody else's loss
-    jobs = _jobs(_stages(replica))
+    jobs = _jobs(_stages(replica)) + [
+        job
+        for job in cluster.jobs.values()
+        if job.step in (Step.SENDING, Step.MOVING)
+        and index in (job.prefill_replica, job.decode_replica)
+    ]
     replica.halt(cluster.events.now_ns)
     for stage in [*replica.queue.decoding]:
         replica.expel(stage)  # charges its energy so far
@@ -37,7 +42,7 @@ def fail(cluster: Cluster, index: int) -> None:
     columns.accepting[index] = False
     columns.reckoning.lost(index)
     cluster.rerouted()
-    for job in jobs:
+    for job in sorted(jobs, key=lambda one: one.request.request_id):
         cluster.restart(job)
     if cluster.draining:
         cluster.check_drains()

@@ -276,10 +276,13 @@ class Replica:
         queue, latency, power = self.queue, self.latency, self.power
         self._cut_short = False
         if queue.prefilling:
-            tokens = cached = 0
+            tokens = pairs = 0
             for stage in queue.prefilling:
                 tokens += stage.step_tokens
-                cached += stage.context_tokens
+                if stage.context_tokens:
+                    pairs += stage.step_tokens * stage.context_tokens
+            # The mean over tokens: each attends to what is cached of its own prompt, not of others.
+            cached = pairs // tokens
             self._iterations = 1
             self._prefill_tokens = tokens
             queue.batch_tokens = tokens + batch
