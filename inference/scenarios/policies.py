@@ -32,11 +32,22 @@ class Mixed:
     chunked: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Promises:
+    """Settings of Splitwise's batching.
+
+    Attributes:
+        reserve_outputs: whether a prompt begins only where its output has room as well; the published simulator begins it anyway.
+    """
+
+    reserve_outputs: bool = False
+
+
 BATCHING.register(
     "splitwise",
-    Nothing,
+    Promises,
     lambda settings, spec: SplitwiseBatching(
-        spec.requests_max, spec.tokens_max, spec.preemptions_max
+        spec.requests_max, spec.tokens_max, spec.preemptions_max, settings.reserve_outputs
     ),
     "Splitwise, section 4.2",
 )

@@ -7,8 +7,11 @@ stage first runs.
 
 from dataclasses import dataclass
 
+from inference.domain.request import Phase
 from inference.policies.batching.protocol import NO_CHANGE, Selection
 from inference.policies.batching.queue import BLOCKED, BatchQueue, Stage
+
+DECODE = Phase.DECODE  # looked up once: members of an enum cost a descriptor's call each
 
 
 @dataclass(slots=True)
@@ -20,6 +23,8 @@ class _Room:
     kv_bytes: int
     joining: list[Stage]
     jobs: set[int]
+    reserves: bool
+    promised_bytes: int = 0
 
     def closed_to(self, tokens: int) -> bool:
         """Whether an iteration that already has work must not take this much more. An empty one takes anything."""
@@ -36,8 +41,20 @@ class _Room:
         if stage.state is not BLOCKED:
             if stage.kv_bytes > self.kv_bytes:
                 return False
+            if self.reserves and not self._promise(stage):
+                return False
             self.kv_bytes -= stage.kv_bytes
         self.take(stage)
+        return True
+
+    def _promise(self, stage: Stage) -> bool:
+        """A decode takes what it was promised; a prompt needs room for its output beside all promises."""
+        if stage.phase is DECODE:
+            self.promised_bytes -= stage.kv_bytes
+            return True
+        if stage.kv_bytes + stage.reserve_bytes > self.kv_bytes - self.promised_bytes:
+            return False
+        self.promised_bytes += stage.reserve_bytes
         return True
 
 
@@ -49,18 +66,24 @@ class SplitwiseBatching:
         requests_max: stages in an iteration.
         tokens_max: tokens in an iteration, unless a single prompt is longer (beyond some 2,048 prefill loses throughput).
         preemptions_max: rounds after which a waiting stage goes first.
+        reserve_outputs: begin a prompt only where its output has room as well. The published simulator does not, and
+            fills memory with prompts that cannot go on; then the youngest are prefilled anew.
     """
 
     requests_max: int = 512
     tokens_max: int = 2048
     preemptions_max: int = 4
+    reserve_outputs: bool = False
 
     def select(self, queue: BatchQueue) -> Selection:
         """Starving stages, then prompts, put aside decodes, the running decodes, and what else waits."""
         if not queue.waiting:
             return NO_CHANGE
         free = queue.kv_capacity_bytes - queue.kv_used_bytes
-        room = _Room(self.requests_max, self.tokens_max, free, [], set())
+        room = _Room(self.requests_max, self.tokens_max, free, [], set(), self.reserve_outputs)
+        if self.reserve_outputs:
+            ready = [one for one in queue.waiting if one.ready and one.phase is DECODE]
+            room.promised_bytes = sum([one.kv_bytes for one in ready])
         if queue.waiting[0].preemptions >= self.preemptions_max:
             self._starving(queue, room)
         if queue.prefills:

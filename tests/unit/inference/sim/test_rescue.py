@@ -98,6 +98,7 @@ def test_moved_caches_that_fill_a_target_do_not_stop_their_decodes_for_ever():
         [
             SplitwiseBatching(),
             SplitwiseBatching(requests_max=3, tokens_max=64, preemptions_max=2),
+            SplitwiseBatching(reserve_outputs=True),
             ContinuousBatching(requests_max=4, tokens_max=256),
             MixedBatching(tokens_max=32, chunked=True),
             RequestLevelBatching(requests_max=4),
@@ -140,3 +141,12 @@ def test_an_older_prompt_without_room_does_not_stop_a_decode_that_has_it(seed):
     routing = TokenJsq() if faults else Fixed(pairs)
     result = run(trace(*rows), [toy.replica()] * 3, routing, faults=faults)
     assert set(result.requests.status.tolist()) == {Status.COMPLETED}
+
+
+def test_reserved_outputs_leave_nothing_to_rescue():
+    """The same 60 requests: each prompt begins only beside room for its output, and none is prefilled twice."""
+    rows = [(0, 100, 1000)] * 60
+    result = run(trace(*rows), batching=SplitwiseBatching(reserve_outputs=True))
+    assert result.requests.restarts.sum() == 0
+    assert result.warnings == ()
+    assert result.end_ns < run(trace(*rows)).end_ns
