@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from inference.experiments.dynamo import hour, week
 from inference.experiments.greener import greener_targets
 from inference.experiments.outcome import Target
 from inference.experiments.polca import (
@@ -66,6 +67,11 @@ def _splitwise() -> tuple[Experiment, ...]:
 
 EXPERIMENTS: tuple[Experiment, ...] = (
     *_splitwise(),
+    Experiment(DYNAMO, "dynamo hour", hour.compositions),
+    Experiment(DYNAMO, "dynamo load levels", hour.load_levels),
+    Experiment(DYNAMO, "dynamo predictor", hour.accuracies),
+    Experiment(DYNAMO, "dynamo week", week.services),
+    Experiment(DYNAMO, "dynamo pools", week.pools),
     Experiment(GREENER, "greener profile", greener_targets),
     Experiment(POLCA, "polca plus 30 percent", plus_30_targets),
     Experiment(POLCA, "polca headroom", headroom_targets),
