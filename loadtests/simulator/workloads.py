@@ -75,9 +75,9 @@ SPEED = (
 )
 FULL = (
     *SPEED,
-    _machines(1000, 60),
-    _machines(100, 60, "machines100"),
-    _machines(10, 60, "machines10"),
+    _machines(1000, 40),
+    _machines(100, 40, "machines100"),
+    _machines(10, 40, "machines10"),
     _minutes(20),
     _minutes(2, "minutes2"),
     _week(WEEK_SHARE),

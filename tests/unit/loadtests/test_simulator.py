@@ -113,7 +113,7 @@ def test_rounds_are_paired_and_a_failure_loses_itself_alone(monkeypatch, tmp_pat
     (grown,) = [one for one in records if one.figure == "cpu_us_per_request"]
     assert (grown.baseline, grown.rounds) == ("machines10", 3)
     assert grown.ratio == pytest.approx(1.5)
-    assert (grown.goal, grown.met) == ("<= 2 x machines10", True)
+    assert (grown.goal, grown.met) == ("<= 3 x machines10", True)
     assert [one.target for one in current.attempts.failures] == ["machines100"] * 2
     assert chapter.growth(records)[0][:5] == ["machines", "10", "1,000", "50 to 75", "1.50"]
 
