@@ -32,6 +32,7 @@ def main(
     if not chosen:
         known = "\n  ".join(one.name for one in EXPERIMENTS)
         raise typer.BadParameter(f"no experiment's name contains {only!r}; there are:\n  {known}")
+    commit = _commit()  # of the tree as it is now: runs take minutes
     found = _run(chosen, jobs or cores())
     papers = [
         Reproduction(
@@ -43,7 +44,6 @@ def main(
     if only:
         return
     seconds = sum(target.cpu_s for one in papers for target in one.targets)
-    commit = _commit()
     (DOCS / "reproduction.json").write_text(to_json(papers, seconds, commit), encoding="utf-8")
     (DOCS / "reproduction.md").write_text(markdown(papers, seconds, commit), encoding="utf-8")
     Console(stderr=True).print("wrote docs/reproduction.md and docs/reproduction.json")

@@ -20,9 +20,9 @@ from inference.scenarios.requests import trace_of_scenario
 from inference.scenarios.spec import MachineLoss, Scenario, SlowLink, Straggler
 from inference.scenarios.trace_spec import WeekTrace
 from inference.sim import faults as faulty
-from inference.sim.cluster import Mechanisms
 from inference.sim.events import EventQueue
 from inference.sim.faults import Fault
+from inference.sim.mechanisms import Mechanisms
 from inference.sim.operations import Row
 from inference.sim.replica import Replica
 from inference.sim.simulation import Plan, Simulation

@@ -85,7 +85,7 @@ def _emptiness(cluster: Cluster, result: RunResult) -> list[str]:
     left = int(np.count_nonzero(result.requests.status == Status.UNFINISHED))
     broken = []
     if left:
-        held = len(cluster.held)
+        held = len(cluster.lobby)
         broken.append(
             f"{left} requests never finished ({held} of them held by the routing policy), though nothing was left to do"
         )

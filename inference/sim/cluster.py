@@ -4,60 +4,28 @@ It carries out what policies decide and keeps the columns that they read. Scalin
 `operations`; this file holds the life of a request.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 from inference.domain.action import Refuse
 from inference.domain.reckoning import Pledge
 from inference.domain.replica import ReplicaSpec
-from inference.domain.request import Priority, Request
 from inference.errors import InferenceError, PolicyError
-from inference.models.protocols import LatencyModel, PowerModel
-from inference.policies.batching.protocol import BatchingPolicy
 from inference.policies.batching.queue import DECODE, PREFILL, Stage
-from inference.policies.protocols import LengthPredictor, RoutingPolicy
 from inference.results.run import Status
 from inference.sim import rescue
+from inference.sim.arrivals import jobs_of
 from inference.sim.columns import Columns
 from inference.sim.events import EventQueue
+from inference.sim.handover import Handover
 from inference.sim.holdings import give_back
-from inference.sim.job import DECODING, HELD, MOVING, OVER, PREFILLING, SENDING, Job
+from inference.sim.job import DECODING, HELD, OVER, PREFILLING, Job
 from inference.sim.ledger import NEVER, Ledger
+from inference.sim.lobby import Lobby
+from inference.sim.mechanisms import Mechanisms
 from inference.sim.replica import Replica
-from inference.sim.transfers import Transfers
 from inference.traces.trace import Trace
 
-ARRIVALS_AT_ONCE = 65_536
-"""Rows of the trace that are turned into Python numbers at a time: bounds memory for traces of millions."""
-
-PRIORITIES = tuple(Priority)
 COMPLETED = Status.COMPLETED
-
-HELD_NS_MAX = 24 * 3600 * 10**9
-"""Longest time that a policy may hold a request at the router."""
-
-
-@dataclass(frozen=True, slots=True)
-class Mechanisms:
-    """What a cluster is driven with.
-
-    Attributes:
-        routing: which replica serves a request.
-        batching: makes the batching policy of a replica.
-        latency, power: make the models of a replica at its clock; no power model means that energy is not counted.
-        transfers: makes the carrier of KV caches between these replicas (the list grows).
-        predictor: what policies are told of a request's output; None tells them the truth.
-        classify: the class of a request by its prompt and predicted output; None where policies know no classes.
-    """
-
-    routing: RoutingPolicy
-    batching: Callable[[ReplicaSpec], BatchingPolicy]
-    latency: Callable[[ReplicaSpec], LatencyModel]
-    power: Callable[[ReplicaSpec], PowerModel] | None
-    transfers: Callable[[EventQueue, list[Replica]], Transfers]
-    predictor: LengthPredictor | None = None
-    classify: Callable[[int, int], int] | None = None
 
 
 class Cluster:
@@ -69,7 +37,7 @@ class Cluster:
         replicas: by index; they stay after they stopped.
         columns: what policies see.
         jobs: requests in flight, by id.
-        held: requests that the policy holds, in order.
+        lobby: requests that the policy holds.
         finished: requests completed, refused or squashed.
         evicted: caches given up for want of memory.
         fed: whether every request of the trace has arrived.
@@ -84,7 +52,7 @@ class Cluster:
         self.replicas: list[Replica] = []
         self.columns = Columns(self.replicas)
         self.jobs: dict[int, Job] = {}
-        self.held: deque[Job] = deque()
+        self.lobby = Lobby(events, self._dispatch, lambda: mechanisms.routing.retry_ns)
         self.finished = 0
         self.evicted = 0
         self.fed = False
@@ -94,7 +62,7 @@ class Cluster:
         self.mechanisms = mechanisms
         self._routing = mechanisms.routing
         self.transfers = mechanisms.transfers(events, self.replicas)
-        self._offer_expected = 0
+        self._handover = Handover(self)
         self.on_idle: Callable[[int], None] | None = None
 
     def add(self, spec: ReplicaSpec, accepting: bool = True) -> Replica:
@@ -119,14 +87,13 @@ class Cluster:
     def rerouted(self) -> None:
         """Replicas came, went or changed: tell the policy, and offer held requests again."""
         self._routing.changed(self.columns, self.events.now_ns)
-        if self.held:
-            self.offer_soon()
+        self.lobby.offer_soon()
 
     # --- arrivals and routing -------------------------------------------------------------------
 
     def feed(self, trace: Trace) -> None:
         """Queue a trace's arrivals, one event ahead of time."""
-        self._next_arrival(_rows(trace, self.mechanisms), 0)
+        self._next_arrival(jobs_of(trace, self.mechanisms), 0)
 
     def _next_arrival(self, rows: Iterator[Job], sequence: int) -> None:
         job = next(rows, None)
@@ -139,11 +106,7 @@ class Cluster:
         job, rows = arrival
         self._next_arrival(rows, 0)
         self.jobs[job.request[0]] = job
-        if self.held:
-            self.held.append(job)  # the next offer is due already: arrivals do not put it off
-        elif not self._dispatch(job):
-            self.held.append(job)
-            self._offer_later()
+        self.lobby.enter(job)
 
     def _dispatch(self, job: Job) -> bool:
         """Ask the policy and act on its answer; False where it holds the request."""
@@ -184,7 +147,7 @@ class Cluster:
             stage.reserve_bytes = job.output_bytes
         source.arrive(stage, now_ns)
         if prefill == decode and job.output_tokens > 1:
-            job.decode = self._decode_stage(job, ready=False)
+            job.decode = self.decode_stage(job, ready=False)
             source.arrive(job.decode, now_ns)
 
     def _check(self, job: Job, replica: Replica, kv_bytes: int) -> None:
@@ -207,7 +170,8 @@ class Cluster:
                 f"{replica.queue.kv_capacity_bytes}; refuse it, or give the replica more GPUs"
             )
 
-    def _decode_stage(self, job: Job, ready: bool) -> Stage:
+    def decode_stage(self, job: Job, ready: bool) -> Stage:
+        """The decode of a job, to wait where its cache is."""
         request = job.request
         return Stage(
             job,
@@ -235,8 +199,7 @@ class Cluster:
             job.step = DECODING
             job.decode.ready = True
         else:
-            job.step = SENDING
-            self._send((job, job.attempt), 0)
+            self._handover.begin(job)
 
     def decoded(self, replica: int, stage: Stage, now_ns: int) -> None:
         """Last token."""
@@ -281,8 +244,8 @@ class Cluster:
         self.finished += 1
         if self.fed and not self.jobs:
             self.events.clear()  # only periodic calls are left, and there is nothing more to tell them
-        elif self.held:
-            self.offer_soon()
+        else:
+            self.lobby.offer_soon()
         if self.draining:
             self.check_drains()
 
@@ -292,49 +255,7 @@ class Cluster:
             for index in sorted(self.draining):
                 self.on_idle(index)
 
-    # --- KV transfers ---------------------------------------------------------------------------
-
-    def _send(self, sent: tuple[Job, int], sequence: int) -> None:
-        """Move a cache once its target has memory for it."""
-        job, attempt = sent
-        if job.attempt != attempt or job.step is not SENDING or not self._both_live(job):
-            return
-        queue = self.replicas[job.decode_replica].queue
-        full = queue.kv_used_bytes + job.kv_bytes > queue.kv_capacity_bytes
-        if full and not rescue.make_room(self, job):
-            later_ns = self.events.now_ns + self.transfers.retry_ns
-            self.events.schedule(later_ns, self._send, sent)
-            return
-        queue.kv_used_bytes += job.kv_bytes
-        job.step = MOVING
-        row, ledger = job.request[0], self.ledger
-        prefill_ns = ledger.first_token_ns[row] - ledger.prefill_start_ns[row]
-        kv_bytes = job.request[2] * self.columns.kv_bytes_per_token[job.decode_replica]
-        self.transfers.begin(job, kv_bytes, prefill_ns, self._arrived)
-
-    def _arrived(self, job: Job, attempt: int) -> None:
-        """The cache is there: free it at its source and decode."""
-        if job.attempt != attempt or job.step is not MOVING or not self._both_live(job):
-            return
-        job.step = DECODING
-        now_ns, row = self.events.now_ns, job.request[0]
-        self.ledger.transfer_ns[row] = now_ns - self.ledger.first_token_ns[row]
-        source, held = job.prefill_replica, job.kv_bytes
-        self.columns.reckoning.moved(job.pledge)
-        # The target takes the stage before the source looks for work: splitwise-sim's order, which ties depend on.
-        job.decode = self._decode_stage(job, ready=True)
-        self.replicas[job.decode_replica].arrive(job.decode, now_ns)
-        self.replicas[source].release(held, now_ns)
-        if self.draining:
-            self.check_drains()
-
-    def _both_live(self, job: Job) -> bool:
-        """Whether neither replica has failed since the request was routed; if one has, the request begins anew."""
-        source, target = self.replicas[job.prefill_replica], self.replicas[job.decode_replica]
-        if (source.incarnation, target.incarnation) == job.incarnations:
-            return True
-        self.restart(job)
-        return False
+    # --- requests that begin anew ---------------------------------------------------------------
 
     def restart(self, job: Job) -> None:
         """Give back what a request holds at replicas that live, and route it again from scratch (Splitwise, section 4.4).
@@ -362,58 +283,10 @@ class Cluster:
         job.attempt += 1
         job.prefill = job.decode = None
         job.kv_bytes = 0
-        self.held.append(job)
-        self.offer_soon()
-
-    # --- held requests --------------------------------------------------------------------------
-
-    def offer_soon(self) -> None:
-        """Offer held requests at this very time, after what is going on."""
-        self._offer_expected = self.events.schedule(self.events.now_ns, self._offer, None)
-
-    def _offer_later(self) -> None:
-        if self._routing.retry_ns:
-            due_ns = self.events.now_ns + self._routing.retry_ns
-            self._offer_expected = self.events.schedule(due_ns, self._offer, None)
+        self.lobby.reenter(job)
 
     def check_progress(self) -> None:
         """Periodic calls keep a simulation going: make sure that there is more to it than them."""
         oldest = next(iter(self.jobs.values()), None)
         if oldest is not None and not any(replica.busy for replica in self.replicas):
-            self._check_patience(oldest)
-
-    def _check_patience(self, job: Job) -> None:
-        """A policy that holds for ever would keep the simulation going for ever."""
-        held_ns = self.events.now_ns - job.request.arrival_ns
-        if held_ns > HELD_NS_MAX:
-            raise PolicyError(
-                f"routing: request {job.request.request_id} has been held, or has waited for an idle replica, for "
-                f"{held_ns // 10**9} s; refuse what cannot be served"
-            )
-
-    def _offer(self, nothing: None, sequence: int) -> None:
-        if sequence != self._offer_expected:
-            return
-        while self.held:
-            if not self._dispatch(self.held[0]):
-                self._check_patience(self.held[0])
-                self._offer_later()
-                return
-            self.held.popleft()
-
-
-def _rows(trace: Trace, mechanisms: Mechanisms) -> Iterator[Job]:
-    """Jobs in order of arrival, from slices of the trace's columns."""
-    predict = None if mechanisms.predictor is None else mechanisms.predictor.predict
-    classify = mechanisms.classify
-    for first in range(0, len(trace), ARRIVALS_AT_ONCE):
-        part = slice(first, first + ARRIVALS_AT_ONCE)
-        columns = (trace.arrival_ns, trace.prompt_tokens, trace.output_tokens)
-        numbers = [column[part].tolist() for column in (*columns, trace.model, trace.priority)]
-        for row, (arrival, prompt, output, model, priority) in enumerate(
-            zip(*numbers, strict=True), first
-        ):
-            told = output if predict is None else predict(row, prompt, output)
-            class_id = -1 if classify is None else classify(prompt, told)
-            request = Request(row, arrival, prompt, told, model, PRIORITIES[priority], class_id)
-            yield Job(request, output)
+            self.lobby.check_patience(oldest)

@@ -9,11 +9,12 @@ from inference.models.provenance import Provenance
 from inference.policies.protocols import ControlPolicy
 from inference.results.run import RunResult
 from inference.sim.audit import audit
-from inference.sim.cluster import Cluster, Mechanisms
+from inference.sim.cluster import Cluster
 from inference.sim.events import EventQueue
 from inference.sim.faults import Fault, inject
 from inference.sim.harvest import harvest
 from inference.sim.ledger import IterationLog, Ledger
+from inference.sim.mechanisms import Mechanisms
 from inference.sim.operations import Operations, Row
 from inference.sim.series import Series
 from inference.traces.trace import Trace
@@ -136,7 +137,7 @@ class Simulation:
                 gpus[totals.pool] = gpus.get(totals.pool, 0) + replica.spec.tp
                 running += replica.queue.batch_size
                 waiting += len(replica.queue.waiting)
-        series.gauges.append((running, waiting + len(cluster.held), gpus))
+        series.gauges.append((running, waiting + len(cluster.lobby), gpus))
 
     def _tell(self, told: tuple[Callable[[float], None], int], sequence: int) -> None:
         progress, step_ns = told

@@ -37,7 +37,7 @@ from inference.policies.dynamo.classes import TBT_MS, TERCILES
 from inference.policies.dynamo.cluster import SERVER_GPUS
 from inference.policies.dynamo.predictor import PAPER_ACCURACY
 from inference.results.run import RunResult, Status
-from inference.sim.cluster import Mechanisms
+from inference.sim.mechanisms import Mechanisms
 from inference.sim.simulation import Plan, Simulation
 from inference.sim.transfers import PrivateTransfers
 from inference.traces.azure import azure_2023

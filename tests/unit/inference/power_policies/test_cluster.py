@@ -14,7 +14,7 @@ from inference.policies.power.controller import RowController
 from inference.policies.power.no_cap import no_cap
 from inference.policies.power.polca import polca
 from inference.policies.routing.token_jsq import TokenJsq
-from inference.sim.cluster import Mechanisms
+from inference.sim.mechanisms import Mechanisms
 from inference.sim.operations import Row
 from inference.sim.simulation import Plan, Simulation
 from inference.sim.transfers import PrivateTransfers

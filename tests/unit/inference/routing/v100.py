@@ -8,8 +8,8 @@ from inference.models.provenance import Origin, Provenance
 from inference.policies.batching.continuous import MixedBatching
 from inference.policies.protocols import RoutingPolicy
 from inference.results.run import RunResult
-from inference.sim.cluster import Mechanisms
 from inference.sim.faults import MachineLoss
+from inference.sim.mechanisms import Mechanisms
 from inference.sim.simulation import Plan, Simulation
 from inference.sim.transfers import PrivateTransfers
 from inference.traces.services import Service

@@ -10,7 +10,7 @@ from inference.domain.view import ClusterView
 from inference.policies.batching.protocol import BatchingPolicy
 from inference.policies.batching.splitwise import SplitwiseBatching
 from inference.policies.protocols import RoutingPolicy
-from inference.sim.cluster import Mechanisms
+from inference.sim.mechanisms import Mechanisms
 from inference.sim.transfers import PrivateTransfers
 
 MS = 1_000_000
