@@ -1,8 +1,9 @@
 """Runs every experiment and writes docs/reproduction.md and .json: `make reproduce`.
 
-    python -m inference.experiments [--only TEXT] [--jobs N]
+    python -m inference.experiments [--only TEXT [--merge]] [--jobs N]
 
-`--only` runs the experiments whose name contains the text and prints them without writing.
+`--only` runs the experiments whose name contains the text and prints them; with `--merge` they also take the place of
+what the page has of them. Each keeps the commit that it was run at.
 """
 
 import subprocess
@@ -15,16 +16,22 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from inference.experiments.catalogue import EXPERIMENTS, Experiment, outcomes
 from inference.experiments.outcome import Target
-from inference.experiments.report import Reproduction, markdown, number, to_json
+from inference.experiments.report import (
+    Reproduction,
+    from_json,
+    markdown,
+    merged,
+    number,
+    to_json,
+)
 from inference.sweep.processes import Processes, cores
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 
 
 def main(
-    only: Annotated[
-        str, typer.Option(help="experiments whose name contains this; writes nothing")
-    ] = "",
+    only: Annotated[str, typer.Option(help="experiments whose name contains this")] = "",
+    merge: Annotated[bool, typer.Option(help="write what --only ran into the page")] = False,
     jobs: Annotated[int, typer.Option(min=0, help="processes; 0: one for each core")] = 0,
 ) -> None:
     """Run the experiments of all papers and write docs/reproduction.md."""
@@ -34,19 +41,23 @@ def main(
         raise typer.BadParameter(f"no experiment's name contains {only!r}; there are:\n  {known}")
     commit = _commit()  # of the tree as it is now: runs take minutes
     found = _run(chosen, jobs or cores())
-    papers = [
-        Reproduction(
-            paper, tuple(t for one in chosen if one.paper == paper for t in found[one.name])
-        )
-        for paper in dict.fromkeys(one.paper for one in chosen)
-    ]
-    _print(papers)
-    if only:
+    done = [Reproduction(one.paper, one.name, commit, tuple(found[one.name])) for one in chosen]
+    _print(done)
+    if only and not merge:
         return
-    seconds = sum(target.cpu_s for one in papers for target in one.targets)
-    (DOCS / "reproduction.json").write_text(to_json(papers, seconds, commit), encoding="utf-8")
-    (DOCS / "reproduction.md").write_text(markdown(papers, seconds, commit), encoding="utf-8")
+    page = DOCS / "reproduction.json"
+    if only:
+        done = _in_order(merged(from_json(page.read_text(encoding="utf-8")), done))
+    page.write_text(to_json(done), encoding="utf-8")
+    (DOCS / "reproduction.md").write_text(markdown(done), encoding="utf-8")
     Console(stderr=True).print("wrote docs/reproduction.md and docs/reproduction.json")
+
+
+def _in_order(done: list[Reproduction]) -> list[Reproduction]:
+    """By the catalogue, without experiments that it has no more."""
+    places = {one.name: place for place, one in enumerate(EXPERIMENTS)}
+    known = [one for one in done if one.experiment in places]
+    return sorted(known, key=lambda one: places[one.experiment])
 
 
 def _run(chosen: list[Experiment], jobs: int) -> dict[str, list[Target]]:
@@ -66,10 +77,10 @@ def _run(chosen: list[Experiment], jobs: int) -> dict[str, list[Target]]:
     return dict(zip(names, answers, strict=True))
 
 
-def _print(papers: list[Reproduction]) -> None:
+def _print(done: list[Reproduction]) -> None:
     console = Console(highlight=False)
-    for one in papers:
-        console.print(f"[bold]{one.paper}[/]")
+    for one in done:
+        console.print(f"[bold]{one.paper}: {one.experiment}[/]")
         for target in one.targets:
             colour = "green" if target.met else "red"
             figures = (

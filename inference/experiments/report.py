@@ -11,14 +11,18 @@ from inference.models.provenance import Origin
 
 @dataclass(frozen=True, slots=True)
 class Reproduction:
-    """All outcomes of one paper.
+    """All outcomes of one experiment.
 
     Attributes:
-        paper: whose.
+        paper: whose targets.
+        experiment: name in the catalogue.
+        commit: the tree that was run, with "+dirty" where inference had uncommitted changes.
         targets: in order.
     """
 
     paper: str
+    experiment: str
+    commit: str
     targets: tuple[Target, ...]
 
 
@@ -33,23 +37,32 @@ contexts and clocks. A red line says in its last column what is known of the rea
 """
 
 
-def markdown(papers: Sequence[Reproduction], seconds: float, commit: str) -> str:
+def markdown(done: Sequence[Reproduction]) -> str:
     """The whole page."""
-    everything = [target for one in papers for target in one.targets]
+    everything = [target for one in done for target in one.targets]
     met = sum(target.met for target in everything)
+    seconds = sum(target.cpu_s for target in everything)
+    trees = ", ".join(dict.fromkeys(one.commit for one in done))
     lines = [HEAD]
-    lines.append(f"{met} of {len(everything)} green; {seconds:.0f} s of CPU; tree {commit}.\n")
-    for one in papers:
-        green = sum(target.met for target in one.targets)
-        lines.append(f"## {one.paper}\n")
-        lines.append(f"{green} of {len(one.targets)} green.\n")
+    lines.append(f"{met} of {len(everything)} green; {seconds:.0f} s of CPU; tree {trees}.\n")
+    for paper in dict.fromkeys(one.paper for one in done):
+        targets = [target for one in done if one.paper == paper for target in one.targets]
+        lines.append(f"## {paper}\n")
+        lines.append(f"{sum(target.met for target in targets)} of {len(targets)} green.\n")
         lines.append(
             "| target | what | paper | ours | judged by | verdict | scenario | seed | CPU s | is | note |"
         )
         lines.append("|---|---|---|---|---|---|---|---|---|---|---|")
-        lines.extend(_row(target) for target in one.targets)
+        lines.extend(_row(target) for target in targets)
         lines.append("")
     return "\n".join(lines)
+
+
+def merged(before: Sequence[Reproduction], now: Sequence[Reproduction]) -> list[Reproduction]:
+    """Outcomes of earlier runs with those of experiments that were run again in their places."""
+    fresh = {one.experiment: one for one in now}
+    kept = [fresh.pop(one.experiment, one) for one in before]
+    return [*kept, *fresh.values()]
 
 
 def _row(target: Target) -> str:
@@ -79,34 +92,34 @@ def number(value: float) -> str:
     return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
 
 
-def to_json(papers: Iterable[Reproduction], seconds: float, commit: str) -> str:
+def to_json(done: Iterable[Reproduction]) -> str:
     """Every figure with all its digits; NaN and infinite bounds as null."""
-    document = {
-        "commit": commit,
-        "cpu_s": seconds,
-        "papers": [
-            {
-                "paper": one.paper,
-                "targets": [
-                    {key: _plain(value) for key, value in asdict(target).items()}
-                    | {"met": target.met}
-                    for target in one.targets
-                ],
-            }
-            for one in papers
-        ],
-    }
+    document = [
+        {
+            "paper": one.paper,
+            "experiment": one.experiment,
+            "commit": one.commit,
+            "targets": [
+                {key: _plain(value) for key, value in asdict(target).items()} | {"met": target.met}
+                for target in one.targets
+            ],
+        }
+        for one in done
+    ]
     return json.dumps(document, indent=1, allow_nan=False) + "\n"
 
 
-def from_json(text: str) -> tuple[list[Reproduction], float, str]:
+def from_json(text: str) -> list[Reproduction]:
     """What `to_json` wrote."""
-    document = json.loads(text)
-    papers = [
-        Reproduction(one["paper"], tuple(_target(values) for values in one["targets"]))
-        for one in document["papers"]
+    return [
+        Reproduction(
+            one["paper"],
+            one["experiment"],
+            one["commit"],
+            tuple(_target(values) for values in one["targets"]),
+        )
+        for one in json.loads(text)
     ]
-    return papers, document["cpu_s"], document["commit"]
 
 
 def _target(values: dict[str, object]) -> Target:
