@@ -1,6 +1,5 @@
 """One run of the benchmark: which parts, in which placements, and everything they need started and taken down."""
 
-import os
 import tempfile
 import time
 from collections.abc import Callable
@@ -16,12 +15,11 @@ from loadtests import (
     goals,
     host_parts,
     journal,
-    machine,
-    record,
     registry,
     warm,
     warm_figures,
 )
+from loadtests.beginning import Beginning
 from loadtests.effort import Effort
 from loadtests.failure import Attempts, Place
 from loadtests.function_image import extract
@@ -68,9 +66,7 @@ class Session:
     quiet: Quiet
     attempts: Attempts
     folder: Path
-    commit: str = field(default_factory=machine.commit)  # now: others may commit while this runs
-    load_1m: float = field(default_factory=lambda: os.getloadavg()[0])
-    before: machine.CpuTimes = field(default_factory=machine.CpuTimes.now)
+    began: Beginning = field(default_factory=Beginning)
     others: list[Series] = field(default_factory=list)
     visits: list[WarmFigures] = field(default_factory=list)
 
@@ -87,14 +83,13 @@ class Session:
 
     def journal(self, *, complete: bool) -> journal.Journal:
         """The run so far."""
-        facts = machine.describe(self.generators, self.before, self.load_1m)
         return journal.Journal(
             schema=journal.SCHEMA,
             complete=complete,
             seed=self.seed,
             baselines=BASELINES,
             replaced=tuple(self._replaced()),
-            provenance=record.Provenance(self.commit, facts, record.now_text()),
+            provenance=self.began.provenance(self.generators),
             series=journal.values(self.series),
             marks=tuple(self.attempts.marks),
             facts={

@@ -1,6 +1,5 @@
 """`python -m loadtests.incumbent`: measures junctiond and the stack that it replaces in interleaved rounds, and records it."""
 
-import os
 import secrets
 import subprocess
 import tempfile
@@ -11,7 +10,8 @@ from typing import Annotated
 
 import typer
 
-from loadtests import generators, journal, machine, neighbours, plot, record, report, table
+from loadtests import generators, journal, neighbours, plot, record, report, table
+from loadtests.beginning import Beginning
 from loadtests.effort import BODY_BYTES
 from loadtests.failure import FAILURES, Attempts, Place
 from loadtests.incumbent import chapter, plots
@@ -50,9 +50,7 @@ class Run:
     series: Series
     attempts: Attempts
     folder: Path
-    commit: str = field(default_factory=machine.commit)  # now: others may commit while this runs
-    load_1m: float = field(default_factory=lambda: os.getloadavg()[0])
-    before: machine.CpuTimes = field(default_factory=machine.CpuTimes.now)
+    began: Beginning = field(default_factory=Beginning)
     samples_us: dict[str, list[float]] = field(default_factory=dict)
     roles_us: dict[str, dict[str, list[float]]] = field(default_factory=dict)
     lookups: dict[str, float] = field(default_factory=dict)
@@ -70,14 +68,13 @@ class Run:
 
     def journal(self, *, complete: bool) -> journal.Journal:
         """The run so far."""
-        facts = machine.describe(self.generators, self.before, self.load_1m)
         return journal.Journal(
             schema=journal.SCHEMA,
             complete=complete,
             seed=self.seed,
             baselines=BASELINES,
             replaced=(),
-            provenance=record.Provenance(self.commit, facts, record.now_text()),
+            provenance=self.began.provenance(self.generators),
             series=journal.values([self.series]),
             marks=tuple(self.attempts.marks),
             facts={

@@ -1,6 +1,5 @@
 """`python -m loadtests.simulator`: measures the simulator's speed, memory and growth in interleaved rounds, and records it."""
 
-import os
 import platform
 import secrets
 from collections.abc import Sequence
@@ -12,7 +11,8 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from loadtests import journal, machine, neighbours, record, report, table
+from loadtests import journal, neighbours, record, report, table
+from loadtests.beginning import Beginning
 from loadtests.failure import FAILURES, Attempts, Place
 from loadtests.interrupt import run
 from loadtests.ledger import LATEST, append
@@ -43,21 +43,18 @@ class Run:
     quiet: Quiet
     attempts: Attempts
     folder: Path
-    commit: str = field(default_factory=machine.commit)  # now: others may commit while this runs
-    load_1m: float = field(default_factory=lambda: os.getloadavg()[0])
-    before: machine.CpuTimes = field(default_factory=machine.CpuTimes.now)
+    began: Beginning = field(default_factory=Beginning)
     series: dict[str, Series] = field(default_factory=dict)
 
     def journal(self, *, complete: bool) -> journal.Journal:
         """The run so far."""
-        facts = machine.describe(GENERATORS, self.before, self.load_1m)
         return journal.Journal(
             schema=journal.SCHEMA,
             complete=complete,
             seed=self.seed,
             baselines=BASELINES,
             replaced=tuple(Scope(BENCHMARK, subject) for subject in self.series),
-            provenance=record.Provenance(self.commit, facts, record.now_text()),
+            provenance=self.began.provenance(GENERATORS),
             series=journal.values(self.series.values()),
             marks=tuple(self.attempts.marks),
             facts={

@@ -8,6 +8,7 @@ import typer
 from rich.progress import Progress
 
 from loadtests import goals, record
+from loadtests.beginning import Beginning
 from loadtests.failure import Attempts
 from loadtests.journal import values
 from loadtests.quiet import Quiet
@@ -34,7 +35,7 @@ def run_of(workloads, tmp_path: Path, rounds: int = 2) -> bench.Run:
         quiet=Quiet(0, sleep=lambda _: None),
         attempts=Attempts(said.append),
         folder=tmp_path,
-        commit=PROVENANCE.commit,
+        began=Beginning(PROVENANCE.commit),
     )
 
 
