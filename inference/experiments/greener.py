@@ -35,7 +35,7 @@ LAWS = tuple(
 
 
 def greener_targets(model: str = "llama2-70b") -> tuple[Target, ...]:
-    """GR1 and GR2, measured on the explorer's surface.
+    """GR1 and GR2, read off the explorer's surface.
 
     Raises:
         ScenarioError: no such model, or its weights do not fit at TP 2.
@@ -66,7 +66,7 @@ def greener_targets(model: str = "llama2-70b") -> tuple[Target, ...]:
                f"{100 * low:.1f} to {100 * high:.1f} %"),
         target("GR1-loss", "decode throughput lost at 1.6 against 2.0 GHz, most over settings", "about the same (≤ 5 %)",
                100 * float(loss.max()), "%", -math.inf, 5, "follows the law of models/clock.py"),
-        target("GR2", "rises of energy per token when the batch doubles, all clocks and TP", "falls with batch",
+        target("GR2", "rises of energy per token when the batch doubles, all clocks and TP", "falls with batch (from memory)",
                rises, "count", 0, 0, f"{len(surface)} settings"),
     )  # fmt: skip
 

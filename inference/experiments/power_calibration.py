@@ -41,10 +41,10 @@ def calibration_targets() -> tuple[Target, ...]:
     return (
         target("EN1-low", "energy per token, Llama-3.1-70B on 4 H100, batch 8", "3.76 J/token", low, "J/token",
                0.9 * quoted["h100_4_gpus_energy_low"], 1.1 * quoted["h100_4_gpus_energy_low"],
-               "our power at the quoted gap between tokens; prefill left out"),
+               "our power at the quoted gap between tokens; that power is fitted to the same source, so this is consistency; prefill left out"),
         target("EN1-high", "the same at batch 511", "0.42 J/token", high, "J/token",
                0.8 * quoted["h100_4_gpus_energy_high"], 1.1 * quoted["h100_4_gpus_energy_high"],
-               "prefill left out, which weighs more here"),
+               "consistency likewise; prefill left out, which weighs more here"),
         target("EN2-short", "request of class SS, TP 2 at 1.2 GHz", "0.77 Wh", short, "Wh", 0.385, 1.54,
                f"{residence}; lengths of the class assumed {SS_TOKENS}, bounds a factor of 2"),
         target("EN2-long", "request of class LL, TP 8 at 2.0 GHz", "13.21 Wh", long, "Wh", 6.605, 26.42,

@@ -1,4 +1,4 @@
-"""How often a profile was asked outside the range that it was measured in."""
+"""How often a profile was asked outside its range. Not every profile is measured, so no word here says that one is."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ class Coverage:
 
     Attributes:
         what: the profile's name, for the report.
-        prefill_range, decode_range: what was measured, in words.
+        prefill_range, decode_range: what the profile covers, in words.
         below_prefill, above_prefill: calls for a prefill (or mixed iteration) below and above the range.
         below_decode, above_decode: the same for decode runs.
     """
@@ -36,7 +36,7 @@ class Coverage:
             ("decode", "above", self.decode_range, self.above_decode),
         )
         return tuple(
-            f"{self.what}: {count} {phase} calls {side} the measured {measured} were extrapolated"
-            for phase, side, measured, count in counts
+            f"{self.what}: {count} {phase} calls {side} the profiled {covered} were extrapolated"
+            for phase, side, covered, count in counts
             if count
         )

@@ -170,7 +170,7 @@ class GpuPower:
         return self._clock_under(cap_w, top, self._kind.law.unclocked_decode)
 
     def warnings(self) -> tuple[str, ...]:
-        """Calls outside what was measured or quoted, over all clocks, fit for `RunResult.warnings`."""
+        """Calls outside what the profile covers, over all clocks, fit for `RunResult.warnings`."""
         curve, seen = self._kind.curve, self._kind.coverage
         counts = (
             ("prefill", "below", curve.tokens_range, "tokens", seen.below_prefill),
@@ -179,7 +179,7 @@ class GpuPower:
             ("decode", "above", curve.batch_range, "requests", seen.above_decode),
         )
         return tuple(
-            f"{seen.what}: {count} {phase} calls {side} the {curve.basis} {ends[0]} to {ends[1]} {unit} were extrapolated"
+            f"{seen.what}: {count} {phase} calls {side} the profiled {ends[0]} to {ends[1]} {unit} were extrapolated"
             for phase, side, ends, unit, count in counts
             if count
         )

@@ -21,7 +21,6 @@ import numpy.typing as npt
 from inference.errors import ProfileError
 from inference.models.catalog import MODELS
 from inference.models.profile import DATA, Profile, read_profile
-from inference.models.provenance import Origin
 
 Float64 = npt.NDArray[np.float64]
 
@@ -51,8 +50,7 @@ class PowerCurve:
         level: decode of a single request, without the batch's part.
         growth: of power above idle, from a single request to an endless batch.
         tokens_log2, prefill: points of the prefill curve, interpolated in the logarithm of tokens.
-        tokens_range, batch_range: of the rows or figures behind it; the curve goes on beyond.
-        basis: what those are: "measured" or "quoted".
+        tokens_range, batch_range: of the rows or figures behind it, measured, quoted or modelled; the curve goes on beyond.
     """
 
     idle: float
@@ -62,7 +60,6 @@ class PowerCurve:
     prefill: Float64
     tokens_range: tuple[int, int]
     batch_range: tuple[int, int]
-    basis: Origin
 
     def decode_fraction(self, batch: int) -> float:
         """Of an iteration that decodes `batch` requests. Context changes its length, not its power (Splitwise, figure 8)."""
@@ -134,7 +131,6 @@ def _measured_curve(columns: Mapping[str, Float64]) -> PowerCurve:
         prefill=rising,
         tokens_range=(int(tokens[0]), int(tokens[-1])),
         batch_range=(int(batches.min()), int(batches.max())),
-        basis=Origin.MEASURED,
     )
 
 
@@ -143,7 +139,7 @@ def a100_curve(weights_bytes_per_gpu: float) -> PowerCurve:
     curves = measured_curves().values()
     growth = float(np.median([curve.growth for curve in curves]))
     level = A100_IDLE + _a100_dynamic(weights_bytes_per_gpu)
-    return _modelled(A100_IDLE, level, growth, weights_bytes_per_gpu, 1.0, (1, 16), Origin.MEASURED)
+    return _modelled(A100_IDLE, level, growth, weights_bytes_per_gpu, 1.0, (1, 16))
 
 
 def h100_curve(weights_bytes_per_gpu: float, tdp_w: float) -> PowerCurve:
@@ -160,9 +156,7 @@ def h100_curve(weights_bytes_per_gpu: float, tdp_w: float) -> PowerCurve:
     )
     level = idle + (start - idle) * shape
     batches = (int(quoted["h100_4_gpus_batch_low"]), int(quoted["h100_4_gpus_batch_high"]))
-    return _modelled(
-        idle, level, growth, weights_bytes_per_gpu, H100_SPEEDUP, batches, Origin.QUOTED
-    )
+    return _modelled(idle, level, growth, weights_bytes_per_gpu, H100_SPEEDUP, batches)
 
 
 def _a100_dynamic(weights_bytes_per_gpu: float) -> float:
@@ -188,7 +182,6 @@ def _modelled(
     weights_bytes_per_gpu: float,
     speedup: float,
     batch_range: tuple[int, int],
-    basis: Origin,
 ) -> PowerCurve:
     start = min(level, PEAK)
     tokens_from = max(1.0, WORK_FROM * speedup * 2 / weights_bytes_per_gpu)
@@ -201,7 +194,6 @@ def _modelled(
         prefill=np.array([start, PEAK]),
         tokens_range=(128, 8192),
         batch_range=batch_range,
-        basis=basis,
     )
 
 

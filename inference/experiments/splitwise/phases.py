@@ -48,6 +48,8 @@ def transfers() -> list[Target]:
     model, prompt, output = model_by_name("bloom-176b"), 1500, 13
     kv_bytes = prompt * model.kv_bytes_per_token
     targets = []
+    echo = "consistency, not reproduction: the constant is the paper's, and holds unless links are too slow to hide the rest"
+    rests = "rests on the paper's constant and on our prefill"
     for name, residual_ms in (("a100-80gb", 8.0), ("h100-80gb", 5.0)):
         gpu = gpu_by_name(name)
         latency = latency_model(model, gpu, TP, "table")
@@ -60,15 +62,16 @@ def transfers() -> list[Target]:
         targets += [
             _target(
                 f"SW9-{name}-visible", "layer-wise transfer, visible", f"{residual_ms:g} ms",
-                layered / MS, "ms", bound, source, "the paper's constant holds unless links are too slow to hide the rest",
+                layered / MS, "ms", bound, source, echo, origin=Origin.QUOTED,
             ),
             _target(
                 f"SW9-{name}-prefill", "layer-wise transfer beside its prefill", "< 7 %",
-                layered / prefill_ns * 100, "%", (-INFINITE, 7.0), source,
+                layered / prefill_ns * 100, "%", (-INFINITE, math.nextafter(7.0, 0.0)), source, rests,
             ),
             _target(
                 f"SW9-{name}-e2e", "layer-wise transfer beside E2E", "0.8 %",
-                layered / e2e_ns * 100, "%", (0.4, 1.2), source, f"serialized: {whole / e2e_ns * 100:.1f} % (paper: up to 3 %)",
+                layered / e2e_ns * 100, "%", (0.72, 0.88), source,
+                f"{rests}; serialized: {whole / e2e_ns * 100:.1f} % (paper: up to 3 %)",
             ),
         ]  # fmt: skip
         if name == SECOND_TOKEN_GPU:
@@ -116,7 +119,7 @@ def _share_with_few(run: RunResult, tokens_max: int) -> tuple[float, float]:
 
 
 def table_accuracy() -> list[Target]:
-    """SW11: error of the tables on rows that they were not made from."""
+    """SW11: error of the tables on rows that they were not made from. The rows are measured, what errs is a model."""
     began = time.process_time()
     every = table_errors()[0]
     cpu_s = time.process_time() - began
@@ -124,7 +127,7 @@ def table_accuracy() -> list[Target]:
     return [
         _target(
             "SW11", "mean error of the latency tables, 80:20 split", "< 3 %", every.mean_percent,
-            "%", (0.0, 3.05), "splitwise_rows.csv.gz", note, cpu_s, Origin.MEASURED,
+            "%", (0.0, math.nextafter(3.0, 0.0)), "splitwise_rows.csv.gz", note, cpu_s,
         )
     ]  # fmt: skip
 
@@ -147,7 +150,7 @@ PUBLISHED = {
 
 
 def machines_alone() -> list[Target]:
-    """SW12: Llama2-70B without batching: latencies of the median request, and the ratios between machines."""
+    """SW12: Llama2-70B without batching: latency, rent and energy of the median request."""
     targets = []
     model = model_by_name("llama2-70b")
     for gpu_name, paper in PUBLISHED.items():
@@ -178,18 +181,19 @@ def machines_alone() -> list[Target]:
 
 
 UNITS = {"ttft_ms": "ms", "tbt_ms": "ms", "e2e_ms": "ms", "cost_usd": "cent", "energy_wh": "Wh"}
+PUBLISHED_UNITS = {"cost_usd": "$, taken as cents"}
 
 
 def _alone(
     gpu: str, service: str, figure: str, ours: float, paper: float, gpus_wh: float
 ) -> Target:
     note = {
-        "cost_usd": "rent of the whole machine for the request's E2E, in cents; the paper's column is taken as cents, too",
+        "cost_usd": "rent of the whole machine for the request's E2E, in cents; as dollars the paper's column would be a hundred times its own rent",
         "energy_wh": f"provisioned power of the machine for the E2E, as the paper's own figures are (energy / E2E gives 5.7 and 10.0 kW); the GPUs alone take {gpus_wh:.2f} Wh",
     }.get(figure, "median over the 2023 trace's requests, table mode")
     return _target(
         f"SW12-{gpu.split('-')[0]}-{service}-{figure}", f"Llama2-70B alone on {gpu}, {service}, median {figure}",
-        f"{paper:g} {UNITS[figure]}", ours, UNITS[figure], (paper * 0.9, paper * 1.1), "azure-2023 lengths", note,
+        f"{paper:g} {PUBLISHED_UNITS.get(figure, UNITS[figure])}", ours, UNITS[figure], (paper * 0.9, paper * 1.1), "azure-2023 lengths", note,
     )  # fmt: skip
 
 
@@ -197,6 +201,7 @@ def bloom_facts() -> list[Target]:
     """SW13: BLOOM-176B: a prefill in decoded tokens, decode against batch, and both against a power cap."""
     model = model_by_name("bloom-176b")
     targets = []
+    thumb = "the paper's rule of thumb names no machine; these are its authors' published rows, and it lies between their two machines"
     for name in ("a100-80gb", "h100-80gb"):
         latency = latency_model(model, gpu_by_name(name), TP, "table")
         tokens = latency.prefill_ns(1500, 0) / latency.decode_ns(1500, 0, 1)
@@ -205,7 +210,7 @@ def bloom_facts() -> list[Target]:
         targets += [
             _target(
                 f"SW13-{name}-prefill", "prefill of 1,500 tokens in decode iterations", "6",
-                tokens, "iterations", (5.0, 8.5), f"table {name}", "a rule of thumb in the paper, between its two machines",
+                tokens, "iterations", (5.4, 6.6), f"table {name}", thumb,
             ),
             _target(
                 f"SW13-{name}-batch", "decode iteration at batch 64 over batch 1", "2 x",
@@ -216,9 +221,12 @@ def bloom_facts() -> list[Target]:
     capped = latency_model(model, gpu_by_name("h100-80gb-pcap"), TP, "table")
     decode = (capped.decode_ns(1, 0, 1) / full.decode_ns(1, 0, 1) - 1) * 100
     prefill = (capped.prefill_ns(1500, 0) / full.prefill_ns(1500, 0) - 1) * 100
-    note = "the capped table is not a measurement: its authors took the H100's decode times as they are and its prompt times x 1.3"
+    note = (
+        "consistency, not reproduction: the capped table is no measurement, its authors took the H100's decode times as they "
+        "are and its prompt times x 1.3; EN5 and EN6 are our power model's answer"
+    )
     return [
         *targets,
-        _target("SW13-cap-decode", "decode under a cap of 350 of 700 W", "almost free", decode, "%", (0.0, 5.0), "tables", note),
-        _target("SW13-cap-prefill", "prefill under the same cap", "costly", prefill, "%", (10.0, INFINITE), "tables", note),
+        _target("SW13-cap-decode", "decode under a cap of 350 of 700 W", "almost free", decode, "%", (0.0, 5.0), "tables", note, origin=Origin.QUOTED),
+        _target("SW13-cap-prefill", "prefill under the same cap", "costly", prefill, "%", (10.0, INFINITE), "tables", note, origin=Origin.QUOTED),
     ]  # fmt: skip

@@ -138,7 +138,7 @@ def test_each_clock_is_one_object_and_counts_with_the_others():
     assert latency.coverage is slow.coverage
     assert latency.coverage.extrapolated == 4
     assert latency.coverage.warnings()[2] == (
-        "made.toml: 2 decode calls above the measured 8 requests with 10000 tokens of context "
+        "made.toml: 2 decode calls above the profiled 8 requests with 10000 tokens of context "
         "were extrapolated"
     )
     with pytest.raises(ValueError, match="at least 1 MHz, found 0"):

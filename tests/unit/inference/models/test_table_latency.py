@@ -75,7 +75,7 @@ def test_extrapolations_are_counted_by_side_and_phase():
     assert (coverage.below_decode, coverage.above_decode) == (1, 1)
     assert coverage.extrapolated == 7
     assert coverage.warnings()[1] == (
-        "made.csv: 2 prefill calls above the measured 128 to 512 batch tokens were extrapolated"
+        "made.csv: 2 prefill calls above the profiled 128 to 512 batch tokens were extrapolated"
     )
     assert table().coverage.warnings() == ()
 

@@ -181,16 +181,16 @@ def test_calls_outside_the_profile_are_counted_over_all_clocks():
     power.at_clock(1110).decode_w(300, 0)
     power.prefill_w(9000)
     assert power.warnings() == (
-        "power bloom-176b a100-80gb tp8: 1 prefill calls above the measured 128 to 8192 tokens were extrapolated",
-        "power bloom-176b a100-80gb tp8: 2 decode calls above the measured 1 to 16 requests were extrapolated",
+        "power bloom-176b a100-80gb tp8: 1 prefill calls above the profiled 128 to 8192 tokens were extrapolated",
+        "power bloom-176b a100-80gb tp8: 2 decode calls above the profiled 1 to 16 requests were extrapolated",
     )
 
 
-def test_ranges_of_the_h100_are_called_quoted():
+def test_no_range_is_called_measured():
     power = power_model(LLAMA, H100, 8)
     power.decode_w(600, 0)
     assert power.warnings() == (
-        "power llama2-70b h100-80gb tp8: 1 decode calls above the quoted 8 to 511 requests were extrapolated",
+        "power llama2-70b h100-80gb tp8: 1 decode calls above the profiled 8 to 511 requests were extrapolated",
     )
 
 
