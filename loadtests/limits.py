@@ -14,15 +14,16 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from loadtests import generators, machine, registry
+from loadtests import generators, registry
 from loadtests.anatomy import Anatomy, PerfMissing, looking
+from loadtests.beginning import Beginning
 from loadtests.effort import BODY_BYTES, EDGE
 from loadtests.failure import FAILURES, Attempts
 from loadtests.function_image import extract
 from loadtests.instance import instance
 from loadtests.interrupt import run
 from loadtests.placement import Placement, clients, server_cores
-from loadtests.record import Provenance, now_text
+from loadtests.record import Provenance
 from loadtests.screen import screen
 from loadtests.stand import Cell, stand
 
@@ -64,21 +65,25 @@ def main(
     record: Annotated[bool, typer.Option(help="Keep them in results/anatomy.json.")] = False,
 ) -> None:
     """Profile invocations and show where their CPU time goes."""
-    console, commit = screen(), machine.commit()  # now: others may commit while this runs
-    before, load_1m = machine.CpuTimes.now(), os.getloadavg()[0]
-    found = _profiles(functions.split(","), seconds, console)
+    console, began = screen(), Beginning()
+    attempts = Attempts(console.print)
+    found = _profiles(functions.split(","), seconds, console, attempts)
     console.print(_table(found))
+    if attempts.marks:
+        raise typer.Exit(
+            1
+        )  # what did not come up has been said; a part is not recorded as the whole
     if record:
-        facts = machine.describe("wrk -t1; 600-byte POST", before, load_1m)
-        provenance = Provenance(commit, facts, now_text())
+        provenance = began.provenance("wrk -t1; 600-byte POST")
         kept = Profiles(provenance, Placement.SPLIT.words, found)
         RESULTS.write_bytes(msgspec.json.format(msgspec.json.encode(kept), indent=1) + b"\n")
 
 
-def _profiles(functions: list[str], seconds: float, console: Console) -> list[Profile]:
+def _profiles(
+    functions: list[str], seconds: float, console: Console, attempts: Attempts
+) -> list[Profile]:
     placement = Placement.SPLIT
     core = min(server_cores(placement, os.sched_getaffinity(0)))
-    attempts = Attempts(console.print)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="anatomy-")))
         programs = {name: extract(name, folder / "roots") for name in functions}
