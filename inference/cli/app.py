@@ -19,6 +19,10 @@ from inference.sweep.processes import ProcessLost, cores
 # What typer raises for a command line that cannot be: its parser's own class, which it has under two names.
 UsageError: Any = typer.BadParameter.__mro__[2]
 
+BATCH_MAX = 65_536
+TOKENS_MAX = 10_000_000
+"""Of `jsim profile`; as in scenarios."""
+
 BAD_INPUT = 2
 INTERRUPTED = 130
 BROKEN_PIPE = 141
@@ -187,10 +191,15 @@ def profile_command(
         list[int] | None, typer.Option("--tp", min=1, help="Tensor parallelism; repeat.")
     ] = None,
     batches: Annotated[
-        list[int] | None, typer.Option("--batch", min=1, help="Requests at once; repeat.")
+        list[int] | None,
+        typer.Option("--batch", min=1, max=BATCH_MAX, help="Requests at once; repeat."),
     ] = None,
-    prompt_tokens: Annotated[int, typer.Option("--prompt", min=1, help="Tokens.")] = 1024,
-    output_tokens: Annotated[int, typer.Option("--output", min=1, help="Tokens.")] = 128,
+    prompt_tokens: Annotated[
+        int, typer.Option("--prompt", min=1, max=TOKENS_MAX, help="Tokens.")
+    ] = 1024,
+    output_tokens: Annotated[
+        int, typer.Option("--output", min=1, max=TOKENS_MAX, help="Tokens.")
+    ] = 128,
     ttft_ms: Annotated[float, typer.Option("--ttft-ms", min=0, help="Limit.")] = math.inf,
     tbt_ms: Annotated[float, typer.Option("--tbt-ms", min=0, help="Limit.")] = math.inf,
     e2e_ms: Annotated[float, typer.Option("--e2e-ms", min=0, help="Limit.")] = math.inf,

@@ -56,6 +56,9 @@ def test_limits_that_nothing_holds_are_said(jsim):
         (["llama2-7b", "h100-80gb"], "nobody profiled llama2-7b on h100-80gb"),
         (["llama2-70b", "h100-80gb", "--tp", "3"], "expected one of"),
         (["llama2-70b", "h100-80gb", "--by", "beauty"], "expected a column of"),
+        (["llama2-70b", "h100-80gb", "--prompt", "9" * 20], "'--prompt': Input should be less"),
+        (["llama2-70b", "h100-80gb", "--output", "9" * 20], "'--output': Input should be less"),
+        (["llama2-70b", "h100-80gb", "--batch", "9" * 20], "'--batch': Input should be less"),
     ],
 )
 def test_what_nobody_profiled_is_one_line(jsim, arguments, said):

