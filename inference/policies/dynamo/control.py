@@ -176,8 +176,7 @@ class InstanceControl:
     def _clock(self, replica: int, own: int, tp: int, view: ClusterView, now_ns: int) -> int | None:
         """By the larger of two loads: what was routed there lately, and what is there now (Little's law)."""
         shared = self.shared
-        counted, window_s = shared.loads.load(replica, now_ns)
-        load = shared.clocks.cautious(counted, window_s)
+        load = shared.loads.load(replica, now_ns)
         clock_mhz = view.clock_mhz[replica]
         if clock_mhz in shared.profile.clocks_mhz:
             cell = shared.profile.cell(own, tp, clock_mhz)

@@ -64,18 +64,18 @@ class LoadBook:
         self._since_ns = now_ns
         return rates
 
-    def load(self, replica: int, now_ns: int) -> tuple[float, float]:
-        """Load of a replica in requests of its pool's class per second, and over how many seconds it was counted.
+    def load(self, replica: int, now_ns: int) -> float:
+        """Load of a replica in requests of its pool's class per second.
 
         A young replica's exponential memory has not filled yet, so its load is taken over its life, at least a tenth of
         the memory: a first request alone tells no rate.
         """
         gauge = self._gauges.get(replica)
         if gauge is None:
-            return 0.0, 0.0
+            return 0.0
         gauge.settle(now_ns)
         age_s = max((now_ns - gauge.born_ns) / 1e9, MEMORY_S / 10)
-        return gauge.per_s / -math.expm1(-age_s / MEMORY_S), min(MEMORY_S, age_s)
+        return gauge.per_s / -math.expm1(-age_s / MEMORY_S)
 
     def keep(self, replicas: Iterable[int]) -> None:
         """Forget all other replicas."""

@@ -91,7 +91,7 @@ class DynamoFrontend:
             if not raised:
                 clock = self._known_clock(view.clock_mhz[replica])
             cell = self.profile.cell(pool, view.tp[replica], clock)
-            if self.loads.load(replica, now_ns)[0] + more_per_s > cell.load_max_per_s:
+            if self.loads.load(replica, now_ns) + more_per_s > cell.load_max_per_s:
                 continue
             added_w = self._added_w(replica, clock, request.prompt_tokens, promised_ms, view)
             if added_w is None:

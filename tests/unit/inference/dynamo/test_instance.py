@@ -1,5 +1,3 @@
-import pytest
-
 from inference.policies.dynamo.instance import ClockGovernor
 from inference.policies.dynamo.survey import survey
 from tests.unit.inference.dynamo.fake_hardware import BENCH, workloads
@@ -21,8 +19,8 @@ def test_overload_asks_for_the_highest_clock():
     assert GOVERNOR.clock(0, 8, PROFILE.load_max(0, 8) * 3, 1980) is None
 
 
-def test_short_counts_are_raised_more_than_long_ones():
-    assert GOVERNOR.cautious(4.0, 1.0) == pytest.approx(6.0)
-    assert GOVERNOR.cautious(4.0, 100.0) == pytest.approx(4.2)
-    assert GOVERNOR.cautious(4.0, 0.0) == 4.0
-    assert GOVERNOR.cautious(0.0, 5.0) == 0.0
+def test_the_clock_is_for_the_present_load_without_a_margin():
+    slow = PROFILE.best_clock(0, 8, PROFILE.load_max(0, 8) / 2)
+    assert slow is not None
+    edge = PROFILE.load_max(0, 8, slow)
+    assert GOVERNOR.clock(0, 8, edge, 1980) == PROFILE.best_clock(0, 8, edge)
