@@ -22,6 +22,8 @@ from inference.row.scenario import POLICIES, RowScenario, load_row, power_policy
 from inference.row.server import bloom_server
 from inference.row.simulator import simulate
 
+DAYS_MAX = 366.0
+
 
 def main(
     scenario: Annotated[str, typer.Argument(help="file, or name of a shipped row scenario")],
@@ -29,9 +31,12 @@ def main(
         str, typer.Option(help=f"instead of the scenario's: {', '.join(POLICIES)}")
     ] = "",
     add: Annotated[
-        float | None, typer.Option(help="servers over the provisioned ones, in percent")
+        float | None,
+        typer.Option(min=-90.0, max=1000.0, help="servers over the provisioned ones, in percent"),
     ] = None,
-    days: Annotated[float, typer.Option(min=0.0, help="instead of the scenario's; 0: its own")] = 0,
+    days: Annotated[
+        float, typer.Option(min=0.0, max=DAYS_MAX, help="instead of the scenario's; 0: its own")
+    ] = 0,
     seed: Annotated[int, typer.Option(min=-1, help="instead of the scenario's; -1: its own")] = -1,
     day: Annotated[int, typer.Option(min=0, help="that is drawn, counted from 0")] = 0,
     svg: Annotated[Path | None, typer.Option(help="where the day is drawn to")] = None,
@@ -50,7 +55,11 @@ def main(
         raise typer.Exit(2) from None
     Console().print(_table(run, free))
     if svg is not None:
-        svg.write_text(drawn, encoding="utf-8")
+        try:
+            svg.write_text(drawn, encoding="utf-8")
+        except OSError as wrong:
+            errors.print(f"--svg: expected a file to write to: {wrong}", style="red", markup=False)
+            raise typer.Exit(2) from None
         errors.print(f"drew day {day} to {svg}", markup=False)
 
 

@@ -33,6 +33,10 @@ def test_servers_are_added_in_percent() -> None:
         (["polca-minus30"], "expected a row scenario, found no file"),
         (["polca-plus30", "--days", "0.05", "--policy", "hope"], "expected a policy of"),
         (["polca-plus30", "--days", "0.05", "--svg", "x.svg"], "whole days"),
+        (["polca-plus30", "--add", "-500"], "'--add'"),
+        (["polca-plus30", "--days", "nan"], "'--days'"),
+        (["polca-plus30", "--days", "1e300"], "'--days'"),
+        (["polca-plus30", "--days", "1", "--svg", "missing/x.svg"], "expected a file to write to"),
     ],
 )
 def test_what_is_wrong_is_said(arguments: list[str], message: str) -> None:
