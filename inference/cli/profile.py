@@ -24,7 +24,7 @@ from inference.models.explorer import (
 )
 from inference.models.latency import latency_provenance, profiled
 from inference.models.power import power_provenance
-from inference.models.provenance import Provenance
+from inference.models.provenance import Origin, Provenance
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -149,8 +149,9 @@ def _write(surface: Surface, folder: Path, question: Question) -> Sequence[Path]
         folder.mkdir(parents=True, exist_ok=True)
         with paths[0].open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(columns)
-            writer.writerows(zip(*(column.tolist() for column in columns.values()), strict=True))
+            writer.writerow((*columns, "origin"))
+            for row in zip(*(column.tolist() for column in columns.values()), strict=True):
+                writer.writerow((*row, Origin.MODELLED.value))
         _plot(surface, question).savefig(paths[1], dpi=120)
     except OSError as error:
         expected = f"expected a folder to write to: {error.strerror}"
@@ -163,7 +164,7 @@ def _plot(surface: Surface, question: Question) -> "Figure":
     from matplotlib.figure import Figure  # a second of imports that most commands do without
 
     figure = Figure(figsize=(11, 7), layout="constrained")
-    figure.suptitle(f"{question.model} on {question.gpu}")
+    figure.suptitle(f"{question.model} on {question.gpu}, modelled")
     for place, name in enumerate(PLOTTED):
         panel = figure.add_subplot(math.ceil(len(PLOTTED) / 2), 2, place + 1)
         for tp in dict.fromkeys(surface.tp.tolist()):

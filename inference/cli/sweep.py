@@ -76,6 +76,7 @@ def _table(rows: Sequence[Row], axes: Sequence[Axis]) -> Table:
     for name in (*SHOWN, "objectives"):
         table.add_column(name, justify="right")
     words = {True: "hold", False: "broken", None: ""}
+    table.caption = "simulated: all figures are modelled"
     for row in rows:
         figures = [f"{row.figures[name]:,.4g}" if name in row.figures else "" for name in SHOWN]
         verdict = "failed" if row.error else words[row.held]

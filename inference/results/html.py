@@ -27,7 +27,7 @@ from inference.results.sections import Section, comparison_section, sections_of
 from inference.results.summary import Summary, summarise
 from inference.results.svg import SERIES_MAX
 from inference.results.timings import completed
-from inference.results.wording import numeral, printable
+from inference.results.wording import SIMULATED, numeral, printable
 
 COLUMNS_MAX = 6  # of a table that fits beside another
 
@@ -179,7 +179,7 @@ def _provenance(sources: Iterable[tuple[str, Provenance]]) -> str:
     return (
         '<section><h2>Where figures come from</h2><div class="scroll"><table class="text">'
         f"<thead><tr>{header}</tr></thead><tbody>{rows}</tbody></table></div>"
-        f'<p class="note">{meanings}.</p></section>'
+        f'<p class="note">{meanings}. {SIMULATED.capitalize()}.</p></section>'
     )
 
 

@@ -11,7 +11,7 @@ from inference.results.comparison import compare
 from inference.results.run import RunResult
 from inference.results.sections import Section, comparison_section, sections_of
 from inference.results.summary import Summary
-from inference.results.wording import printable
+from inference.results.wording import SIMULATED, printable
 
 _ORIGIN_STYLES = {Origin.MEASURED: "green", Origin.MODELLED: "yellow", Origin.QUOTED: "magenta"}
 
@@ -62,4 +62,5 @@ def provenance_table(run: RunResult) -> Table:
             Text(one.origin, style=_ORIGIN_STYLES[one.origin]),
             *(Text(printable(part)) for part in (one.by, one.on, one.when, one.source)),
         )
+    table.caption = Text(SIMULATED)
     return table

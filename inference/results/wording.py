@@ -2,6 +2,11 @@
 
 import math
 
+SIMULATED = (
+    "origin is that of the profiles; all figures of a run are modelled: simulated from these"
+)
+"""Said wherever a run's profiles are listed, lest a measured profile make its run look measured."""
+
 
 def numeral(value: float) -> str:
     """A number with four significant digits, a sign for never, a dash for no value."""

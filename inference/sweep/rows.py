@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from inference.errors import InputError
+from inference.models.provenance import Origin
 from inference.sweep.grid import Axis, Point, Value
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class Row:
 
 
 def columns_of(rows: Sequence[Row]) -> dict[str, list[Value | None]]:
-    """Rows as columns: the keys, then verdict and error, then every figure that any row has. NaN becomes None."""
+    """Rows as columns: the keys, then verdict, error and origin (a simulation is modelled), then every figure that any row has. NaN becomes None."""
     keys = list(dict.fromkeys(key for row in rows for key, _ in row.point))
     figures = list(dict.fromkeys(name for row in rows for name in row.figures))
     columns: dict[str, list[Value | None]] = {
@@ -48,6 +49,7 @@ def columns_of(rows: Sequence[Row]) -> dict[str, list[Value | None]]:
     }
     columns["held"] = [row.held for row in rows]
     columns["error"] = [row.error or None for row in rows]
+    columns["origin"] = [Origin.MODELLED.value for _ in rows]
     for name in figures:
         values = [row.figures.get(name, math.nan) for row in rows]
         columns[name] = [None if math.isnan(value) else value for value in values]
@@ -103,7 +105,7 @@ def _arrow(columns: Mapping[str, list[Value | None]]) -> pa.Table:
 def plot(rows: Sequence[Row], axes: Sequence[Axis]) -> "Figure | None":
     """Headline figures over the longest numeric axis, one line for each combination of the others.
 
-    None where no axis has two numbers, or nothing was measured.
+    None where no axis has two numbers, or no run gave a figure.
     """
     along = _longest_numeric(axes)
     drawn = [name for name in PLOTTED if any(name in row.figures for row in rows)]
@@ -116,6 +118,7 @@ def plot(rows: Sequence[Row], axes: Sequence[Axis]) -> "Figure | None":
     from matplotlib.figure import Figure  # a second of imports that most commands do without
 
     figure = Figure(figsize=(10, 2.8 * math.ceil(len(drawn) / 2)), layout="constrained")
+    figure.suptitle("simulated: all figures are modelled", fontsize="small")
     for place, name in enumerate(drawn):
         panel = figure.add_subplot(math.ceil(len(drawn) / 2), min(2, len(drawn)), place + 1)
         for label, members in list(lines.items())[:SERIES_MAX]:

@@ -32,6 +32,7 @@ def test_the_cheapest_setting_is_said_with_its_provenance(jsim, tmp_path):
     assert "modelled by junctiond, fitted to measurements by the Splitwise authors" in out
     rows = list(csv.DictReader((tmp_path / "p" / "profile.csv").read_text().splitlines()))
     assert {row["tp"] for row in rows} == {"2", "4", "8"}
+    assert {row["origin"] for row in rows} == {"modelled"}
     assert (tmp_path / "p" / "profile.png").is_file()
 
 

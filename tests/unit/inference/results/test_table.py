@@ -34,6 +34,7 @@ def test_the_tables_of_a_run():
         assert word in text
     for word in ("measured", "modelled", "quoted", "warning: latency asked outside"):
         assert word in text
+    assert "all figures of a run are modelled" in " ".join(text.split())
 
 
 def test_origins_look_different():

@@ -22,11 +22,12 @@ ROWS = [
 
 def test_columns_are_keys_then_verdicts_then_figures():
     columns = columns_of(ROWS)
-    keys = ["routing.policy", "trace.rate_per_s", "held", "error"]
+    keys = ["routing.policy", "trace.rate_per_s", "held", "error", "origin"]
     assert list(columns) == [*keys, "ttft_ms_p99", "goodput_rps", "extra"]
     assert columns["trace.rate_per_s"] == [30, 40.5, 30]
     assert columns["goodput_rps"] == [None, None, None]
     assert columns["held"] == [True, False, None]
+    assert set(columns["origin"]) == {"modelled"}
 
 
 def test_csv_has_a_row_for_each_point():
