@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from inference.experiments.outcome import Target
+from inference.experiments.outcome import Runs, Target
 from inference.experiments.splitwise.search import Setting, Spent, frontier, highest
 from inference.experiments.splitwise.throughput import WHY
 from inference.models.cost import SPLITWISE_MACHINES, MachineFigures
@@ -31,22 +31,20 @@ def least_machines(mode: Mode) -> list[Target]:
     found = list(frontier(setting, range(1, 9), 60, spent))
     best = _cheapest(found, Price(1.0, 1.0))
     count = math.nan if best is None else float(best.prefill + best.decode)
+    decode = math.nan if best is None else float(best.decode)
+    note = f"found {best}; frontier {', '.join(map(str, found))}; {spent.runs} runs"
+    target = Runs(setting.scenario, spent.cpu_s).target
     return [
-        Target(
+        target(
             f"SW1-{mode}",
             "least DGX-H100 for coding at 70 requests/s under nine objectives (Splitwise-HH)",
-            "30 (27P+3T)",
-            count,
-            "machines",
-            27.0,
-            33.0,
-            setting.scenario,
-            0,
-            spent.cpu_s,
-            Origin.MODELLED,
-            f"found {best}; frontier {', '.join(map(str, found))}; {spent.runs} runs",
-        )
-    ]
+            "30 (27P+3T)", count, "machines", 27.0, 33.0, note,
+        ),
+        target(
+            f"SW1-decode-{mode}", "those of them that decode", "3 (27P+3T)",
+            decode, "machines", 2.0, 4.0, "the sum alone would not tell one split from another",
+        ),
+    ]  # fmt: skip
 
 
 def least_power(mode: Mode) -> list[Target]:
