@@ -18,13 +18,15 @@ class Demand:
 
     Attributes:
         step_s: length of a step.
-        per_s: shape (steps, pools).
+        per_s: shape (steps, pools); what objectives are kept for.
         description: where it comes from.
+        work_per_s: the same shape, what energy is drawn for; None for the same as `per_s`.
     """
 
     step_s: float
     per_s: Float64
     description: str
+    work_per_s: Float64 | None = None
 
     @property
     def peak(self) -> Float64:
@@ -41,7 +43,8 @@ def demand_of(
 ) -> Demand:
     """Split a total rate by class, and let the predictor send some requests to the wrong pool.
 
-    A mispredicted request keeps its own work: in the pool it lands in it weighs what it costs, not what it seemed to.
+    A mispredicted request keeps its own work: in the pool it lands in it weighs what it costs, not what it seemed to:
+    for the objectives `Equivalence.weight`, for the energy `Equivalence.work`.
 
     Args:
         rates: total; steps between its periods are linear.
@@ -55,8 +58,8 @@ def demand_of(
     total = np.interp(middles, rates.t_s - rates.t_s[0] + rates.period_s / 2, rates.per_s)
     classes = len(shares)
     confusion = np.eye(classes) if predictor is None else predictor.class_confusion()
-    weights = np.array(
-        [[equivalence.weight(own, pool) for pool in range(classes)] for own in range(classes)]
-    )
-    by_pool = shares @ (confusion * weights)
-    return Demand(step_s, np.outer(total, by_pool), rates.description)
+    pairs = [[(own, pool) for pool in range(classes)] for own in range(classes)]
+    weights = np.array([[equivalence.weight(*pair) for pair in row] for row in pairs])
+    works = np.array([[equivalence.work(*pair) for pair in row] for row in pairs])
+    load, work = (np.outer(total, shares @ (confusion * each)) for each in (weights, works))
+    return Demand(step_s, load, rates.description, work)

@@ -140,6 +140,7 @@ class _Run:
 
     def result(self) -> FluidResult:
         rows = self._demand.per_s
+        work = rows if self._demand.work_per_s is None else self._demand.work_per_s
         epoch = max(1, round(cluster.PERIOD_NS / self._step_ns))
         power, servers, gpus, clocks, unmet = [], [], [], [], []
         for step in range(len(rows)):
@@ -150,7 +151,7 @@ class _Run:
             if self._composition.scales and step % epoch == 0:
                 self._scale(now_ns)
             overhead_j = self._shard(now_ns) if self._composition.shards else 0.0
-            draws, beyond = self._draw(rows[step])
+            draws, beyond = self._draw(rows[step], work[step])
             self._overhead_j += overhead_j
             power.append(sum(d.power_w for d in draws) + overhead_j / self._demand.step_s)
             servers.append(self._fleet.servers)
@@ -193,12 +194,19 @@ class _Run:
             self._fleet.reshard(pool, changes)
         return spent_j
 
-    def _draw(self, load: Float64) -> tuple[list[Draw], float]:
+    def _draw(self, load: Float64, work: Float64) -> tuple[list[Draw], float]:
         fleet, profile = self._fleet, self._site.profile
         limits = [_limit(profile, pool, layouts) for pool, layouts in enumerate(fleet.layouts)]
-        spilled = self._equivalence.spill(load.tolist(), limits)
+        spilled = self._equivalence.spill(load.tolist(), limits, work.tolist())
         draws = [
-            draw_of(profile, pool, layouts, spilled.carried[pool], self._composition.clocks)
+            draw_of(
+                profile,
+                pool,
+                layouts,
+                spilled.carried[pool],
+                self._composition.clocks,
+                spilled.work[pool],
+            )
             for pool, layouts in enumerate(fleet.layouts)
         ]
         return draws, spilled.unmet

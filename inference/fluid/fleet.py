@@ -70,19 +70,24 @@ def draw_of(
     layouts: list[Layout],
     load_per_s: float,
     clocked: bool,
+    work_per_s: float | None = None,
 ) -> Draw:
-    """Power of a pool whose replicas are all used to the same share of their highest load."""
+    """Power of a pool whose replicas are all used to the same share of their highest load.
+
+    Clocks keep the objectives at `load_per_s`; energy is drawn for `work_per_s`, by default the same.
+    """
     tps = Counter(tp for layout in layouts for tp in layout)
     gpus = sum(tp * number for tp, number in tps.items())
     capacity = sum(profile.load_max(class_id, tp) * number for tp, number in tps.items())
     share = load_per_s / capacity if capacity > 0 else 0.0
+    work = share if work_per_s is None or capacity <= 0 else work_per_s / capacity
     power_w = (len(layouts) * SERVER_GPUS - gpus) * profile.idle_gpu_w
     clock_sum = 0
     for tp, number in sorted(tps.items()):
-        load = share * profile.load_max(class_id, tp)
+        most = profile.load_max(class_id, tp)
         clock = profile.clock_max_mhz
         if clocked:
-            clock = profile.best_clock(class_id, tp, load) or clock
-        power_w += number * profile.power(class_id, tp, clock, load)
+            clock = profile.best_clock(class_id, tp, share * most) or clock
+        power_w += number * profile.power(class_id, tp, clock, work * most)
         clock_sum += number * tp * clock
     return Draw(power_w, gpus, clock_sum / gpus if gpus else 0.0)

@@ -111,3 +111,30 @@ def test_gpus_without_a_replica_draw_idle_power():
     whole = draw_of(profile(), 0, [(2, 2)], 0.0, clocked=False)
     assert alone.power_w == pytest.approx(whole.power_w)
     assert (alone.gpus, whole.gpus) == (2, 4)
+
+
+def test_no_request_draws_more_than_one_that_is_longer_in_both():
+    equivalence = Equivalence(profile(), TABLE_IV)
+    for own in range(len(TABLE_IV)):
+        assert equivalence.work(own, own) == 1.0
+        for other in TABLE_IV.spill[own][1:]:
+            assert equivalence.work(own, other) <= 1.0 <= equivalence.work(other, own)
+            assert equivalence.work(own, other) <= equivalence.weight(own, other)
+
+
+def test_work_goes_with_the_load_that_spills():
+    equivalence = Equivalence(profile(), TABLE_IV)
+    load, room = [4.0] + [0.0] * 8, [1.0] + [100.0] * 8
+    spilled = equivalence.spill(load, room, [2.0] + [0.0] * 8)
+    assert spilled.carried[:2] == (1.0, pytest.approx(3.0 * equivalence.weight(0, 1)))
+    assert spilled.work[:2] == (0.5, pytest.approx(1.5 * equivalence.work(0, 1)))
+    assert equivalence.spill(load, room).work[0] == 1.0
+
+
+def test_energy_is_drawn_for_the_work_and_clocks_are_set_for_the_load():
+    most = profile().load_max(0, 8)
+    full = draw_of(profile(), 0, [(8,)], most, True)
+    light = draw_of(profile(), 0, [(8,)], most, True, most / 2)
+    assert light.clock_mhz == full.clock_mhz == 1980
+    assert light.power_w == pytest.approx(profile().power(0, 8, 1980, most / 2))
+    assert light.power_w < full.power_w
