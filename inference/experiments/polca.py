@@ -192,7 +192,8 @@ def brakes(runs: Evaluation) -> tuple[Target, ...]:
             one.cpu_s,
             f"row/polca-{scenario}",
             f"peak {one.power.peak:.1%} of provisioned power; {one.commands} commands"
-            + ("; its clock and threshold are from memory" if one.policy[0] == "1" else ""),
+            + ("; its clock and threshold are from memory" if one.policy[0] == "1" else "")
+            + ("" if one.policy == "polca" else "; hangs on 1.5 % of the limit, see polca.md"),
         )
         for one, scenario in zip(judged, scenarios, strict=True)
     )
