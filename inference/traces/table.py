@@ -24,8 +24,11 @@ def opened(path: Path) -> Iterator[TextIO]:
     """Open a text file, unpacking it if its name ends in .gz.
 
     Raises:
-        TraceError: it is not there, cannot be read, is no UTF-8, or is broken as gzip.
+        TraceError: it is not there, cannot be read, is a device, no UTF-8, or is broken as gzip.
     """
+    if path.is_char_device() or path.is_block_device():
+        # /dev/zero is one line without an end.
+        raise TraceError(str(path), "file", "expected a readable file: it is a device")
     try:
         if path.suffix == ".gz":
             with gzip.open(path, "rt", encoding="utf-8-sig", newline="") as file:

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -87,6 +88,10 @@ def test_bad_csv_names_row_and_column(tmp_path, text, key, expected):
 def test_a_file_that_cannot_be_read(tmp_path, reader):
     with pytest.raises(TraceError, match=r"absent\.csv: file: expected a readable file: No such"):
         reader(tmp_path / "absent.csv")
+    with pytest.raises(
+        TraceError, match="/dev/zero: file: expected a readable file: it is a device"
+    ):
+        reader(Path("/dev/zero"))
     broken = tmp_path / "broken.csv.gz"
     broken.write_bytes(gzip.compress(HEADER.encode() * 50)[:30])
     with pytest.raises(TraceError, match="file: expected a readable file"):
