@@ -48,3 +48,12 @@ def test_shapes_of_the_weeks_are_judged_by_the_digitised_rates():
 
 def test_the_papers_price_of_a_server_follows_from_its_own_figures():
     assert pytest.approx(88.49, abs=0.01) == week.SERVER_USD_PER_H
+
+
+def test_static_pools_are_sized_for_the_load_that_fills_the_single_pool():
+    service = service_of("conv")
+    planner = ServerPlanner(service.profile, service.taxonomy, False, MARGIN)
+    wanted = planner.demand((service.shares * rate_for("conv", 12) * (1.0 + HEADROOM)).tolist())
+    servers = hour.static_servers(service)
+    assert all(0 <= number - share < 1 for number, share in zip(servers, wanted, strict=True))
+    assert sum(servers) > hour.SERVERS
