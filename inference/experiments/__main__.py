@@ -47,7 +47,8 @@ def main(
         return
     page = DOCS / "reproduction.json"
     if only:
-        done = _in_order(merged(from_json(page.read_text(encoding="utf-8")), done))
+        before = from_json(page.read_text(encoding="utf-8")) if page.exists() else []
+        done = _in_order(merged(before, done))
     page.write_text(to_json(done), encoding="utf-8")
     (DOCS / "reproduction.md").write_text(markdown(done), encoding="utf-8")
     Console(stderr=True).print("wrote docs/reproduction.md and docs/reproduction.json")
