@@ -137,6 +137,8 @@ def run_hour(
         ReplicaSpec(GPU, MODEL, SERVER_GPUS),
         _history(service, per_s, seed),
         servers if composition.by_class else (SERVERS,),
+        # The experiment's cluster; static pools may have more, for that is what they cost.
+        SERVERS if composition.scales else None,
         margin=MARGIN,
         headroom=HEADROOM,
     )
