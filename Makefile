@@ -23,7 +23,7 @@ export PYTHONDONTWRITEBYTECODE ?= 1
 
 say = @printf '\033[1m==> %s\033[0m\n' '$(1)'
 
-.PHONY: help setup build demo test check fmt images push lock fuzz bench bench-faasd bench-sim bench-soak clean
+.PHONY: help setup build demo test check fmt images push lock fuzz bench bench-faasd bench-sim bench-soak reproduce clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 10
@@ -126,6 +126,9 @@ bench-faasd: setup $(STAMPS)/images $(STAMPS)/incumbent ## measure beside OpenFa
 
 bench-sim: $(STAMPS)/venv ## measure the cluster simulator's speed and memory (four minutes); OPTIONS=--quick for a short run
 	@$(BIN)/python -m loadtests.simulator $(OPTIONS)
+
+reproduce: $(STAMPS)/venv ## run the papers' experiments in the simulator, write docs/reproduction.md (OPTIONS=--only TEXT: a part)
+	@$(BIN)/python -m inference.experiments $(OPTIONS)
 
 $(STAMPS)/incumbent: $(wildcard tools/setup/faasd/* loadtests/incumbent/stack/*) | $(STAMPS)/debian
 	$(call say,containerd and runc from Debian; OpenFaaS gateway and our provider from Go modules)
