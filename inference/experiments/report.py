@@ -32,8 +32,9 @@ What the papers say and what this simulator finds. Made by `make reproduce`; do 
 `docs/reproduction.json`, and every verdict follows from the figures and the bounds beside them.
 
 **Measured**, **modelled** and **quoted** are never mixed: "ours" is as good as the weakest profile under it, and a
-simulation is modelled. A *quoted* row puts a constant of the paper beside itself: a check of consistency, no reproduction. `table` mode reckons with the published table by splitwise-sim's rules; `context` mode knows
-contexts and clocks. A red line says in its last column what is known of the reason.
+simulation is modelled. A *quoted* row puts a constant of the paper beside itself: a check of consistency, no reproduction.
+`table` mode reckons with the published table by splitwise-sim's rules; `context` mode knows contexts and clocks. A red line
+says in its last column what is known of the reason.
 """
 
 
