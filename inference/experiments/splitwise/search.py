@@ -11,6 +11,8 @@ from inference.sweep.designs import Split
 from inference.sweep.rate import SloVerdict, highest_rate, one_by_one, rate_grid
 
 RATES = rate_grid(5.0, 260.0, 1.0)
+AUTHORS_RATES = rate_grid(10.0, 260.0, 10.0)
+"""Loads of the authors' own runs: steps of 10 requests/s."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +63,14 @@ def holds(setting: Setting, spent: Spent) -> bool:
     return verdict
 
 
-def highest(setting: Setting, spent: Spent) -> float:
-    """The highest whole rate in requests/s at which the objectives hold; 0 where none of the grid does."""
+def highest(setting: Setting, spent: Spent, rates: Sequence[float] = RATES) -> float:
+    """The highest of some rates in requests/s at which the objectives hold; 0 where none does."""
 
     def verdict(rate_per_s: float) -> SloVerdict:
         run = setting.with_(f"trace.rate_per_s={rate_per_s}")
         return SloVerdict(rate_per_s, holds(run, spent))
 
-    return highest_rate(one_by_one(verdict), RATES, confirm=0).rate_per_s or 0.0
+    return highest_rate(one_by_one(verdict), rates, confirm=0).rate_per_s or 0.0
 
 
 def frontier(
