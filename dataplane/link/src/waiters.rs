@@ -105,6 +105,9 @@ mod tests {
     use super::*;
     use std::process::Command;
 
+    /// Tests that fill a crowd of waiters, or count what one pins, do so one after the other.
+    static CROWD: Mutex<()> = Mutex::new(());
+
     fn pidfd(pid: u32) -> OwnedFd {
         let pid = Pid::from_raw(i32::try_from(pid).expect("pid")).expect("pid");
         pidfd_open(pid, PidfdFlags::empty()).expect("pidfd")
@@ -123,6 +126,7 @@ mod tests {
 
     #[test]
     fn waiters_pin_an_eventfd_each_and_no_more() {
+        let _alone = CROWD.lock().unwrap_or_else(PoisonError::into_inner);
         let open = || fs::read_dir("/proc/self/fd").expect("list").count();
         let (waiters, slab) = (Waiters::default(), Slab::create().expect("slab"));
         let owner = pidfd(std::process::id());
@@ -138,6 +142,7 @@ mod tests {
 
     #[test]
     fn waiters_of_the_dead_come_back() {
+        let _alone = CROWD.lock().unwrap_or_else(PoisonError::into_inner);
         let (waiters, slab) = (Waiters::default(), Slab::create().expect("slab"));
         let mut child = Command::new("sleep").arg("60").spawn().expect("sleep");
         let own = std::process::id();
