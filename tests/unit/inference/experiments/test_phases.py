@@ -118,7 +118,7 @@ def test_machine_counts_alone_are_quoted(monkeypatch: pytest.MonkeyPatch) -> Non
     figures = MachineFigures(1.0, 1.0)
     fake = partial(throughput.Measured, figures=figures, machines=1, split="", cpu_s=0.0)
     monkeypatch.setattr(
-        throughput, "measure", lambda setting: fake(setting=setting, rate_per_s=1.0)
+        throughput, "measure", lambda setting, rates=(): fake(setting=setting, rate_per_s=1.0)
     )
     targets = (*throughput.iso_power("table"), *throughput.iso_cost("table"))
     quoted = {one.id for one in targets if one.provenance is Origin.QUOTED}
