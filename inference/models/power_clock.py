@@ -33,9 +33,6 @@ of its prefill speed (Splitwise's HHcap). A100: with its exponent, for POLCA's 2
 UNCLOCKED_DECODE = 0.35
 """The same of decodes, which keep the memory busy: about 130 W of an H100's 370 W above idle."""
 
-CAP_REACTION_NS = 1_000_000_000
-"""How long power may stay over a cap before the firmware has lowered the clock: prefill spikes below 1 s pass (POLCA)."""
-
 
 @dataclass(frozen=True, slots=True)
 class ClockPowerLaw:
@@ -83,11 +80,3 @@ H100_LAW = ClockPowerLaw(
 A100_LAW = ClockPowerLaw(
     DYNAMIC_EXPONENT_A100, VOLTAGE_FLOOR, UNCLOCKED_PREFILL_A100, UNCLOCKED_DECODE
 )
-
-
-def mean_power_under_cap_w(demand_w: float, cap_w: float, duration_ns: int) -> float:
-    """Mean power of an iteration under a reactive cap: full demand until the firmware answers, the cap from then on."""
-    if demand_w <= cap_w or duration_ns <= CAP_REACTION_NS:
-        return demand_w
-    free = CAP_REACTION_NS / duration_ns
-    return demand_w * free + cap_w * (1 - free)

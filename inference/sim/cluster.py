@@ -38,7 +38,6 @@ class Cluster:
         columns: what policies see.
         jobs: requests in flight, by id.
         lobby: requests that the policy holds.
-        finished: requests completed, refused or squashed.
         evicted: caches given up for want of memory.
         fed: whether every request of the trace has arrived.
         lost: failures at hand by replica.
@@ -53,7 +52,6 @@ class Cluster:
         self.columns = Columns(self.replicas)
         self.jobs: dict[int, Job] = {}
         self.lobby = Lobby(events, self._dispatch, lambda: mechanisms.routing.retry_ns)
-        self.finished = 0
         self.evicted = 0
         self.fed = False
         self.lost: dict[int, int] = {}
@@ -241,7 +239,6 @@ class Cluster:
         row = job.request[0]
         self.ledger.status[row] = status
         del self.jobs[row]
-        self.finished += 1
         if self.fed and not self.jobs:
             self.events.clear()  # only periodic calls are left, and there is nothing more to tell them
         else:

@@ -80,6 +80,5 @@ def _slow(change: tuple[Cluster, int, float], sequence: int) -> None:
 
 
 def _drag(change: tuple[Cluster, int, float], sequence: int) -> None:
-    """The run at hand keeps its end; the next one is slower."""
     cluster, index, factor = change
     cluster.replicas[index].drag(factor)

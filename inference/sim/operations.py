@@ -113,10 +113,11 @@ class Operations:
                 if action.delay_ns:
                     due_ns = self._cluster.events.now_ns + action.delay_ns
                     self._cluster.events.schedule(due_ns, self._land, action)
-                else:
-                    self._land(action, 0)
-            else:
-                self._act(action)
+                    continue
+            self._act(action)
+
+    def _land(self, action: Action, sequence: int) -> None:
+        self._act(action)
 
     def _act(self, action: Action) -> None:
         match action:
@@ -153,10 +154,6 @@ class Operations:
         return self._cluster.replicas[index]
 
     # --- clocks ---------------------------------------------------------------------------------
-
-    def _land(self, action: SetClock | SetCap | SetBrake, sequence: int) -> None:
-        if self._tune(action):
-            self._count(type(action).__name__)
 
     def _bounded(self, action: SetClock | SetCap | SetBrake) -> bool:
         """Caps and brakes are of GPUs, and hold for the replicas that took them over."""

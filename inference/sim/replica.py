@@ -138,11 +138,7 @@ class Replica:
         queue = self.queue
         queue.enter(stage)
         if self._iterations:
-            if (
-                not self._cut_short
-                and not queue.prefilling
-                and self._batching.interrupts(queue, stage)
-            ):
+            if self._can_be_cut and self._batching.interrupts(queue, stage):
                 self._cut(now_ns)
         elif self.serving:
             if stage.kv_bytes <= queue.kv_capacity_bytes - queue.kv_used_bytes:
@@ -161,7 +157,7 @@ class Replica:
         if not queue.waiting:
             return
         if self._iterations:
-            if not self._cut_short and not queue.prefilling and self._batching.resumes(queue):
+            if self._can_be_cut and self._batching.resumes(queue):
                 self._cut(now_ns)
         elif self.serving:
             first = queue.waiting[0]
@@ -182,13 +178,13 @@ class Replica:
         if not self._iterations:
             self._account(now_ns)
             self._adopt()
-        elif not self._cut_short and not self.queue.prefilling:
+        elif self._can_be_cut:
             self._cut(now_ns)
 
     def drag(self, factor: float) -> None:
         """Iterations take `factor` times their time from the next iteration boundary on."""
         self._next_slowdown = factor
-        if self._iterations and not self._cut_short and not self.queue.prefilling:
+        if self._iterations and self._can_be_cut:
             self._cut(self._events.now_ns)
 
     def halt(self, now_ns: int) -> None:
@@ -243,6 +239,11 @@ class Replica:
         elapsed, queue = int((now_ns - self._since_ns) / self.slowdown), self.queue
         return self.latency.decodes_begun(len(queue.decoding), queue.context_tokens, elapsed)
 
+    @property
+    def _can_be_cut(self) -> bool:
+        """Whether the run at hand is one of decodes that nobody has cut yet."""
+        return not self._cut_short and not self.queue.prefilling
+
     # --- the run of iterations ------------------------------------------------------------------
 
     def _begin(self, now_ns: int) -> None:
@@ -259,7 +260,6 @@ class Replica:
                 self._settle(leaving)
             if joining:
                 self._join(joining, now_ns)
-        queue.paused = paused
         if now_ns > self._since_ns:
             self._account(now_ns)
         prefilling, batch = queue.prefilling, len(queue.decoding)
@@ -307,26 +307,24 @@ class Replica:
             duration = latency.decode_ns(batch, queue.context_tokens, count)
             if power is not None:
                 self._run_power_w = power.decode_w(batch, queue.context_tokens)
-        if self.slowdown != 1.0:
-            duration = round(duration * self.slowdown)
-        self._expected = self._events.schedule(now_ns + duration, Replica._end, self)
+        self._end_at(now_ns + self._slowed(duration))
 
     def _cut(self, now_ns: int) -> None:
         """End the run of decodes at its next iteration boundary."""
         self._cut_short = True
-        queue = self.queue
-        batch = len(queue.decoding)
-        elapsed = now_ns - self._since_ns
-        if self.slowdown != 1.0:
-            elapsed = int(elapsed / self.slowdown)
-        count = self.latency.decodes_begun(batch, queue.context_tokens, elapsed)
+        count, queue = self._begun(now_ns), self.queue
         if count >= self._iterations:
             return
         self._iterations = self._decode_iterations = count
-        duration = self.latency.decode_ns(batch, queue.context_tokens, count)
-        if self.slowdown != 1.0:
-            duration = round(duration * self.slowdown)
-        end_ns = max(self._since_ns + duration, now_ns)
+        duration = self.latency.decode_ns(len(queue.decoding), queue.context_tokens, count)
+        self._end_at(max(self._since_ns + self._slowed(duration), now_ns))
+
+    def _slowed(self, duration_ns: int) -> int:
+        """An iteration's time on a straggler."""
+        return duration_ns if self.slowdown == 1.0 else round(duration_ns * self.slowdown)
+
+    def _end_at(self, end_ns: int) -> None:
+        """Schedule the end of the run at hand, in the place of any that was."""
         self._expected = self._events.schedule(end_ns, Replica._end, self)
 
     def _end(self, sequence: int) -> None:

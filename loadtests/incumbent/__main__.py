@@ -27,7 +27,7 @@ from loadtests.ledger import LATEST, append
 from loadtests.placement import Placement, clients
 from loadtests.quiet import Quiet
 from loadtests.record import Subject
-from loadtests.screen import screen
+from loadtests.screen import cautions, screen
 from loadtests.series import OURS, Series
 from loadtests.session import timed
 
@@ -242,13 +242,7 @@ def _show(current: Run, run_of: journal.Journal) -> None:
         f"{facts.cpu}, {facts.cores} cores, Linux {facts.kernel}, cgroup {facts.cgroup}; "
         f"{current.placement.words}. Steal {facts.steal_share:.1%}, load at the start {facts.load_1m}."
     )
-    if current.quiet.busy:
-        out.print(
-            f"{current.quiet.busy} steps began on a busy machine: repeat on a quiet one",
-            style="yellow",
-        )
-    if run_of.marks:
-        out.print(table.marks(run_of.marks))
+    cautions(out, current.quiet.busy, run_of.marks, "steps")
 
 
 def versions() -> dict[str, str]:

@@ -20,7 +20,7 @@ from loadtests.mark import DISTURBED, Scope
 from loadtests.quiet import Quiet
 from loadtests.record import Subject
 from loadtests.rounds import interleave
-from loadtests.screen import screen
+from loadtests.screen import cautions, screen
 from loadtests.series import OURS, Series
 from loadtests.session import timed
 from loadtests.simulator import chapter, probe
@@ -171,13 +171,7 @@ def _keep(current: Run, *, latest: bool) -> None:
         f"{facts.cpu}, {facts.cores} cores, Linux {facts.kernel}; {facts.generators}. "
         f"Steal {facts.steal_share:.1%}, idle {facts.idle_share:.0%}, load at the start {facts.load_1m}."
     )
-    if current.quiet.busy:
-        out.print(
-            f"{current.quiet.busy} runs began on a busy machine: repeat on a quiet one",
-            style="yellow",
-        )
-    if run_of.marks:
-        out.print(table.marks(run_of.marks))
+    cautions(out, current.quiet.busy, run_of.marks, "runs")
 
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)

@@ -4,10 +4,7 @@ A prompt is admitted only when the memory of its whole output is free as well, s
 give memory back.
 """
 
-from inference.domain.request import Phase
-from inference.policies.batching.queue import BatchQueue, Stage
-
-DECODE = Phase.DECODE  # looked up once: members of an enum cost a descriptor's call each
+from inference.policies.batching.queue import DECODE, BatchQueue, Stage
 
 
 def free_bytes(queue: BatchQueue) -> int:

@@ -22,8 +22,9 @@ class ContinuousBatching:
     def select(self, queue: BatchQueue) -> Selection:
         """Decodes that are ready, then prompts; with prompts, the decodes pause."""
         room = self.requests_max - len(queue.decoding)
-        joining = ready_decodes(queue, room, free_bytes(queue))
-        left = free_bytes(queue) - sum([stage.kv_bytes for stage in joining])
+        free = free_bytes(queue)
+        joining = ready_decodes(queue, room, free)
+        left = free - sum([stage.kv_bytes for stage in joining])
         admitted = prompts(queue, room - len(joining), self.tokens_max, left, cut=False)
         joining += admitted
         queue.exchange(joining, [])
@@ -55,8 +56,9 @@ class MixedBatching:
     def select(self, queue: BatchQueue) -> Selection:
         """Every decode, prompts that are under way, then new prompts in what is left of the tokens."""
         room = self.requests_max - queue.batch_size
-        joining = ready_decodes(queue, room, free_bytes(queue))
-        left = free_bytes(queue) - sum([stage.kv_bytes for stage in joining])
+        free = free_bytes(queue)
+        joining = ready_decodes(queue, room, free)
+        left = free - sum([stage.kv_bytes for stage in joining])
         tokens = max(1, self.tokens_max - len(queue.decoding) - len(joining))
         for stage in queue.prefilling:
             stage.step_tokens = min(stage.tokens, max(1, tokens))

@@ -28,7 +28,7 @@ class BatchingPolicy(Protocol):
     def select(self, queue: BatchQueue) -> Selection:
         """Between two iterations: who joins and who stands aside; moves them with `BatchQueue.exchange`.
 
-        Called only while something waits.
+        Called only while something waits or a prompt is under way.
         """
         ...
 

@@ -106,7 +106,6 @@ class BatchQueue:
         blocked: the decodes among them that ran before and were put aside, in that order.
         decoding: decodes of the batch, in order of joining (a dict, as an ordered set).
         prefilling: prefills of the batch.
-        paused: whether the decodes of the batch stand still during the iteration at hand.
         batch_tokens: tokens of the iteration at hand.
         kv_used_bytes, kv_capacity_bytes: memory; weights count as used.
         context_tokens: sum over `decoding` of their KV cache's length.
@@ -121,7 +120,6 @@ class BatchQueue:
         "decoding",
         "kv_capacity_bytes",
         "kv_used_bytes",
-        "paused",
         "prefilling",
         "prefills",
         "waiting",
@@ -133,7 +131,6 @@ class BatchQueue:
         self.blocked: list[Stage] = []
         self.decoding: dict[Stage, None] = {}
         self.prefilling: list[Stage] = []
-        self.paused = False
         self.batch_tokens = 0
         self.kv_used_bytes = kv_used_bytes
         self.kv_capacity_bytes = kv_capacity_bytes

@@ -23,11 +23,10 @@ class RequestLevelBatching:
         """The decodes of this batch's prompts; new prompts only where nothing runs."""
         if queue.decoding:
             return NO_CHANGE  # a cache from elsewhere waits for the next batch, too
-        joining = ready_decodes(queue, self.requests_max, free_bytes(queue))
+        free = free_bytes(queue)
+        joining = ready_decodes(queue, self.requests_max, free)
         if not joining and not queue.batch_size:
-            joining = prompts(
-                queue, self.requests_max, self.tokens_max, free_bytes(queue), cut=False
-            )
+            joining = prompts(queue, self.requests_max, self.tokens_max, free, cut=False)
         queue.exchange(joining, [])
         return Selection(joining, [])
 

@@ -1,9 +1,8 @@
 """Goal: however short KV memory is, every request ends, and results say what it took."""
 
 import random
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,31 +15,11 @@ from inference.policies.batching.request_level import RequestLevelBatching
 from inference.policies.batching.splitwise import SplitwiseBatching
 from inference.policies.disaggregation import ByPromptLength
 from inference.policies.routing.token_jsq import TokenJsq
-from inference.results.run import RunResult, Status
+from inference.results.run import Status
 from inference.sim.faults import MachineLoss
-from inference.sim.simulation import Plan, Simulation
 from inference.sim.transfers import SharedTransfers
-from inference.traces.trace import Trace, trace_of
 from tests.unit.inference.sim import toy
-from tests.unit.inference.sim.toy import MS
-
-
-def trace(*rows: tuple[int, int, int]) -> Trace:
-    arrivals, prompts, outputs = zip(*rows, strict=True)
-    return trace_of("toy", np.array(arrivals) * MS, np.array(prompts), np.array(outputs))
-
-
-def simulation(
-    plan_trace: Trace, replicas=None, routing=None, batching=None, **options
-) -> Simulation:
-    mechanisms = options.pop("mechanisms", {})
-    specs = replicas or [toy.replica()]
-    made = replace(toy.mechanisms(routing or TokenJsq(), batching), **mechanisms)
-    return Simulation(Plan("toy", 0, plan_trace, specs, made, **options))
-
-
-def run(plan_trace: Trace, replicas=None, routing=None, batching=None, **options) -> RunResult:
-    return simulation(plan_trace, replicas, routing, batching, **options).run()
+from tests.unit.inference.sim.toy import MS, run, trace
 
 
 @dataclass(slots=True)

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, field, replace
 
-import numpy as np
 import pytest
 
 from inference.domain.action import (
@@ -22,35 +21,12 @@ from inference.models.latency import latency_model
 from inference.policies.batching.continuous import MixedBatching
 from inference.policies.batching.request_level import RequestLevelBatching
 from inference.policies.batching.splitwise import SplitwiseBatching
-from inference.policies.routing.token_jsq import TokenJsq
-from inference.results.run import RunResult
 from inference.scenarios.build import plan_of, simulate
 from inference.scenarios.loader import load
 from inference.sim.audit import AuditError
 from inference.sim.faults import MachineLoss, SlowLink, Straggler
-from inference.sim.simulation import Plan, Simulation
-from inference.traces.trace import Trace, trace_of
 from tests.unit.inference.sim import toy
-from tests.unit.inference.sim.toy import MS
-
-
-def trace(*rows: tuple[int, int, int]) -> Trace:
-    arrivals, prompts, outputs = zip(*rows, strict=True)
-    return trace_of("toy", np.array(arrivals) * MS, np.array(prompts), np.array(outputs))
-
-
-def simulation(
-    plan_trace: Trace, replicas=None, routing=None, batching=None, **options
-) -> Simulation:
-    mechanisms = options.pop("mechanisms", {})
-    specs = replicas or [toy.replica()]
-    made = replace(toy.mechanisms(routing or TokenJsq(), batching), **mechanisms)
-    return Simulation(Plan("toy", 0, plan_trace, specs, made, **options))
-
-
-def run(plan_trace: Trace, replicas=None, routing=None, batching=None, **options) -> RunResult:
-    return simulation(plan_trace, replicas, routing, batching, **options).run()
-
+from tests.unit.inference.sim.toy import MS, run, simulation, trace
 
 PAIR = (toy.replica(Role.PREFILL), toy.replica(Role.DECODE))
 

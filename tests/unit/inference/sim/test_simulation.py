@@ -27,25 +27,13 @@ from inference.policies.batching.splitwise import SplitwiseBatching
 from inference.policies.disaggregation import ByPromptLength
 from inference.policies.routing.splitwise import SplitwiseRouting
 from inference.policies.routing.token_jsq import TokenJsq
-from inference.results.run import RunResult, Status
+from inference.results.run import Status
 from inference.sim.audit import AuditError
 from inference.sim.faults import MachineLoss, SlowLink, Straggler
 from inference.sim.simulation import Plan, Simulation
 from inference.sim.transfers import SharedTransfers
-from inference.traces.trace import Trace, trace_of
 from tests.unit.inference.sim import toy
-from tests.unit.inference.sim.toy import MS
-
-
-def trace(*rows: tuple[int, int, int]) -> Trace:
-    arrivals, prompts, outputs = zip(*rows, strict=True)
-    return trace_of("toy", np.array(arrivals) * MS, np.array(prompts), np.array(outputs))
-
-
-def run(plan_trace: Trace, replicas=None, routing=None, batching=None, **options) -> RunResult:
-    specs = replicas or [toy.replica()]
-    made = toy.mechanisms(routing or TokenJsq(), batching)
-    return Simulation(Plan("toy", 0, plan_trace, specs, made, **options)).run()
+from tests.unit.inference.sim.toy import MS, run, trace
 
 
 def ms(column) -> list[float]:

@@ -1,8 +1,10 @@
 """A small cluster with round numbers, for tests of the simulator."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+
+import numpy as np
 
 from inference.domain.action import Action
 from inference.domain.replica import Gpu, Model, ReplicaSpec, Role
@@ -10,8 +12,12 @@ from inference.domain.view import ClusterView
 from inference.policies.batching.protocol import BatchingPolicy
 from inference.policies.batching.splitwise import SplitwiseBatching
 from inference.policies.protocols import RoutingPolicy
+from inference.policies.routing.token_jsq import TokenJsq
+from inference.results.run import RunResult
 from inference.sim.mechanisms import Mechanisms
+from inference.sim.simulation import Plan, Simulation
 from inference.sim.transfers import PrivateTransfers
+from inference.traces.trace import Trace, trace_of
 
 MS = 1_000_000
 GPU = Gpu("toy-gpu", 10_000, 1e12, 1.0, 500.0, 1e9, 1000, 200, 1.0)
@@ -89,3 +95,23 @@ class Script:
         step: Sequence[Action] = self.steps[self.played] if self.played < len(self.steps) else ()
         self.played += 1
         return step
+
+
+def trace(*rows: tuple[int, int, int]) -> Trace:
+    """(arrival in ms, prompt tokens, output tokens) of each request."""
+    arrivals, prompts, outputs = zip(*rows, strict=True)
+    return trace_of("toy", np.array(arrivals) * MS, np.array(prompts), np.array(outputs))
+
+
+def simulation(
+    plan_trace: Trace, replicas=None, routing=None, batching=None, **options
+) -> Simulation:
+    """One replica under join-the-shortest-queue where nothing else is said; `mechanisms` replaces fields of those."""
+    changed = options.pop("mechanisms", {})
+    specs = replicas or [replica()]
+    made = replace(mechanisms(routing or TokenJsq(), batching), **changed)
+    return Simulation(Plan("toy", 0, plan_trace, specs, made, **options))
+
+
+def run(plan_trace: Trace, replicas=None, routing=None, batching=None, **options) -> RunResult:
+    return simulation(plan_trace, replicas, routing, batching, **options).run()
